@@ -1,0 +1,15 @@
+//! Tests of the engine through its public interface, on a scripted model that checks each batch.
+//!
+//! One binary: `schedule` replays random schedules against invariants, the others pin single
+//! behaviours. Nothing here reads a file, a clock or a random source.
+
+mod blocks;
+mod fairness;
+mod finish;
+mod harness;
+mod logprobs;
+mod model;
+mod preemption;
+mod refusal;
+mod schedule;
+mod steps;

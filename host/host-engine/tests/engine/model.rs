@@ -1,0 +1,136 @@
+//! A scripted model that keeps its own KV slots and checks every batch against them.
+//!
+//! Its logits are a pure function of the tokens it reads back through the block table, so a wrong
+//! slot, table, position or length changes the output or trips a check. It must not be told which
+//! sequence a batch entry belongs to: a real compute session does not know either.
+
+use std::collections::HashSet;
+
+use host_engine::{Batch, EngineLimits, StepError, StepModel};
+
+/// The token that the tests use as EOS.
+pub(crate) const EOS: u32 = 0;
+
+/// A prompt that holds this token gets rows of NaN.
+pub(crate) const POISON: u32 = 1;
+
+pub(crate) type Rule = fn(history: &[u32], logits: &mut [f32]);
+
+pub(crate) struct ScriptedModel {
+    limits: EngineLimits,
+    rule: Rule,
+    /// Token and position written to each slot.
+    slots: Vec<Option<(u32, u32)>>,
+    /// Error of the next step.
+    pub(crate) fault: Option<StepError>,
+    /// The batch of the last step.
+    pub(crate) last: Batch,
+    pub(crate) steps: usize,
+}
+
+impl ScriptedModel {
+    pub(crate) fn new(limits: EngineLimits, rule: Rule) -> Self {
+        let slots = vec![None; (limits.block_size * limits.block_count) as usize];
+        Self { limits, rule, slots, fault: None, last: Batch::default(), steps: 0 }
+    }
+
+    fn check_shape(&self, batch: &Batch, logits: &[f32]) {
+        let (tokens, sequences) = (batch.token_count(), batch.sequence_count());
+        assert!((1..=self.limits.batch_tokens_max).contains(&tokens), "{batch:?}");
+        assert!((1..=self.limits.sequences_max).contains(&sequences), "{batch:?}");
+        assert_eq!(batch.positions.len(), tokens);
+        assert_eq!(batch.slots.len(), tokens);
+        assert_eq!(batch.sequence_starts.len(), sequences + 1);
+        assert_eq!(batch.sequence_starts[0], 0);
+        assert_eq!(batch.sequence_starts[sequences] as usize, tokens);
+        assert_eq!(batch.block_table_starts.len(), sequences + 1);
+        assert_eq!(batch.block_table_starts[0], 0);
+        assert_eq!(batch.block_table_starts[sequences] as usize, batch.block_tables.len());
+        assert!(batch.sequence_starts.is_sorted_by(|a, b| a < b), "{batch:?}");
+        assert!(batch.logit_rows.is_sorted_by(|a, b| a < b), "{batch:?}");
+        assert!(batch.logit_rows.iter().all(|&row| (row as usize) < tokens), "{batch:?}");
+        assert!(batch.logit_rows.len() <= self.limits.logit_rows_max(), "{batch:?}");
+        assert_eq!(logits.len(), batch.logit_rows.len() * self.limits.vocab_size);
+        let blocks: HashSet<u32> = batch.block_tables.iter().copied().collect();
+        assert_eq!(blocks.len(), batch.block_tables.len(), "a block has two owners: {batch:?}");
+        assert!(blocks.iter().all(|&block| block < self.limits.block_count), "{batch:?}");
+    }
+
+    /// Writes the slots of one sequence and returns its tokens as read back through its table.
+    fn run_sequence(&mut self, batch: &Batch, index: usize) -> Vec<u32> {
+        let span = |starts: &[u32]| starts[index] as usize..starts[index + 1] as usize;
+        let rows = span(&batch.sequence_starts);
+        let table = &batch.block_tables[span(&batch.block_table_starts)];
+        let size = self.limits.block_size;
+        let context_length = batch.context_lengths[index];
+        assert_eq!(table.len() as u32, context_length.div_ceil(size), "{batch:?}");
+        assert_eq!(batch.positions[rows.end - 1] + 1, context_length, "{batch:?}");
+        let first = batch.positions[rows.start];
+        for (row, position) in rows.zip(first..) {
+            assert_eq!(batch.positions[row], position, "{batch:?}");
+            let slot = table[(position / size) as usize] * size + position % size;
+            assert_eq!(batch.slots[row], slot, "{batch:?}");
+            self.slots[slot as usize] = Some((batch.token_ids[row], position));
+        }
+        let read = |position: u32| {
+            let slot = table[(position / size) as usize] * size + position % size;
+            let (token, written) = self.slots[slot as usize].expect("a slot read was written");
+            assert_eq!(written, position, "the slot holds another position: {batch:?}");
+            token
+        };
+        (0..context_length).map(read).collect()
+    }
+}
+
+impl StepModel for ScriptedModel {
+    fn step(&mut self, batch: &Batch, logits: &mut [f32]) -> Result<(), StepError> {
+        self.steps += 1;
+        self.check_shape(batch, logits);
+        self.last = batch.clone();
+        if let Some(error) = self.fault.take() {
+            return Err(error);
+        }
+        let mut histories = Vec::new();
+        for index in 0..batch.sequence_count() {
+            histories.push(self.run_sequence(batch, index));
+        }
+        for (&row, out) in batch.logit_rows.iter().zip(logits.chunks_mut(self.limits.vocab_size)) {
+            let sequence = batch.sequence_starts.partition_point(|&start| start <= row) - 1;
+            let position = batch.positions[row as usize] as usize;
+            (self.rule)(&histories[sequence][..=position], out);
+        }
+        Ok(())
+    }
+}
+
+/// Logits hashed from the whole history; NaN if it holds [`POISON`].
+pub(crate) fn hashed(history: &[u32], logits: &mut [f32]) {
+    if history.contains(&POISON) {
+        logits.fill(f32::NAN);
+        return;
+    }
+    let seed = history.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &token| {
+        (hash ^ u64::from(token)).wrapping_mul(0x0000_0100_0000_01b3).rotate_left(23)
+    });
+    for (token, logit) in (1_u64..).zip(logits.iter_mut()) {
+        let hash = (seed ^ token).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let hash = (hash ^ (hash >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        *logit = (hash >> 40) as f32 / (1 << 21) as f32 - 4.0;
+    }
+    // Poison is for prompts: the model itself never says it.
+    logits[POISON as usize] = f32::NEG_INFINITY;
+}
+
+/// The next token is the last one plus one, wrapping to 2 (past EOS and poison).
+pub(crate) fn counting(history: &[u32], logits: &mut [f32]) {
+    logits.fill(0.0);
+    let next = history.last().map_or(2, |last| last + 1) as usize;
+    logits[if next < logits.len() { next } else { 2 }] = 5.0;
+}
+
+/// EOS is always the most likely token, token 2 the next.
+pub(crate) fn ending(_history: &[u32], logits: &mut [f32]) {
+    logits.fill(0.0);
+    logits[EOS as usize] = 5.0;
+    logits[2] = 4.0;
+}

@@ -1,0 +1,1 @@
+//! Validated request to text: chat template, engine, stop strings, finish reason.

@@ -1,0 +1,1 @@
+//! Path to running model: format, architecture, graph, compute session, tokenizer.

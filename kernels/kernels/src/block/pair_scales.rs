@@ -1,0 +1,53 @@
+//! One f16 scale at the front of each block of 32: `q4_0`, `q5_0`, `q8_0`.
+//!
+//! Two parts share a packed header, so that header and bodies stay on cache line borders at no
+//! more bytes than the file has.
+
+use half::f16;
+
+use super::{PartScales, Scales, piece};
+use crate::simd::Simd;
+use crate::tile::ROW_GROUP;
+
+pub(crate) struct PairScales;
+
+const PART_HEADER: usize = 2 * ROW_GROUP;
+
+impl Scales for PairScales {
+    const HEADER: usize = 2 * PART_HEADER;
+    const PARTS: usize = 2;
+    const PER_PART: usize = 1;
+    const HAS_MIN: bool = false;
+
+    fn read(block: &[u8], _part: usize) -> PartScales {
+        PartScales { scales: [f16::from_le_bytes(*piece(block, 0)).to_f32(); 2], min: 0.0 }
+    }
+
+    fn pack(block: &[u8], lane: usize, part: usize, header: &mut [u8]) {
+        header[PART_HEADER * part + 2 * lane..][..2].copy_from_slice(&block[..2]);
+    }
+
+    #[inline(always)]
+    fn scale<S: Simd>(s: S, header: &[u8], part: usize, _half: usize) -> S::F {
+        s.load_f16(piece(header, PART_HEADER * part))
+    }
+
+    #[inline(always)]
+    fn min<S: Simd>(s: S, _header: &[u8], _part: usize) -> S::F {
+        s.splat(0.0)
+    }
+}
+
+/// Writes the scale of a block whose value of greatest magnitude shall become code 0, and gives
+/// the codes of its values; `zero` is the code of zero. This is the rule of ggml's files.
+pub(super) fn quantize_symmetric(values: &[f32], zero: u8, block: &mut [u8]) -> [u8; super::PART] {
+    let most = values
+        .iter()
+        .copied()
+        .fold(0.0_f32, |most, value| if value.abs() > most.abs() { value } else { most });
+    let scale = most / -f32::from(zero);
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
+    let (shift, last) = (f32::from(zero) + 0.5, 2 * zero - 1);
+    std::array::from_fn(|i| ((values[i] * inverse + shift) as u8).min(last))
+}

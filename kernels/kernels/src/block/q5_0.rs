@@ -1,0 +1,37 @@
+//! `q5_0`: blocks of 32, an f16 scale and 5-bit codes whose zero is 16.
+//!
+//! A block is the scale, 32 bits that are the fifth bits of the values in order, and 16 bytes of
+//! nibbles as in `q4_0`.
+
+use super::pair_scales::{PairScales, quantize_symmetric};
+use super::{BlockFormat, PART, piece};
+
+pub(crate) struct Q50;
+
+impl BlockFormat for Q50 {
+    const NAME: &'static str = "q5_0";
+    const LEN: usize = PART;
+    const BYTES: usize = 22;
+    const BITS: usize = 5;
+    const ZERO: i32 = 16;
+    const QUANTIZE: Option<fn(&[f32], &mut [u8])> = Some(quantize);
+    type Scales = PairScales;
+
+    #[inline(always)]
+    fn codes(block: &[u8], _part: usize) -> [u8; PART] {
+        let high = u32::from_le_bytes(*piece(block, 2));
+        let nibbles: &[u8; 16] = piece(block, 6);
+        std::array::from_fn(|i| nibbles[i % 16] >> (i / 16 * 4) & 15 | ((high >> i & 1) << 4) as u8)
+    }
+}
+
+fn quantize(src: &[f32], dst: &mut [u8]) {
+    for (values, block) in src.chunks_exact(PART).zip(dst.chunks_exact_mut(Q50::BYTES)) {
+        let codes = quantize_symmetric(values, 16, block);
+        let high = (0..PART).fold(0_u32, |all, i| all | u32::from(codes[i] >> 4) << i);
+        block[2..6].copy_from_slice(&high.to_le_bytes());
+        for j in 0..16 {
+            block[6 + j] = codes[j] & 15 | codes[16 + j] << 4;
+        }
+    }
+}

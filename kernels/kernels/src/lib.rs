@@ -1,0 +1,36 @@
+//! Numbers only: block dtypes, matmul tiles, norms, rope, attention.
+//!
+//! Everything here is a single-threaded pure function over slices, or over one tile of a matrix,
+//! so that any thread pool can call it. The crate exists so that the speed and the exactness of
+//! the arithmetic can be judged alone. It must not know models, sequences, requests or threads.
+//!
+//! # Exactness
+//!
+//! An output element has the same bits whatever the batch around it, the split of rows between
+//! threads and the instruction set. Each kernel is written once against [`simd::Simd`], whose
+//! sixteen lanes mean the same on every instruction set, and a lane never meets another lane
+//! except in one fixed order.
+//!
+//! # Adding a block dtype
+//!
+//! One file under `block/` (layout, codes, scales) and one line in the table of `dtype.rs`.
+#![expect(unsafe_code, reason = "CPU intrinsics and tiles that several threads write side by side")]
+
+mod activation;
+mod attention_core;
+mod block;
+mod dtype;
+mod isa;
+mod math;
+mod plain;
+mod simd;
+mod tile;
+
+pub mod attention;
+pub mod ops;
+
+pub use dtype::{
+    BF16, Dtype, F16, F32, Q4_0, Q4_K, Q5_0, Q5_K, Q6_K, Q8_0, all, blocks, find, plain,
+};
+pub use isa::Isa;
+pub use tile::{MatmulTile, ROW_GROUP};

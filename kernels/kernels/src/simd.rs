@@ -1,0 +1,112 @@
+//! Sixteen lanes of 32 bits and the few operations that the kernels need on them.
+//!
+//! The trait is what keeps the instruction sets equal: a kernel states its operations once, and
+//! an implementation may only choose instructions with the same result in every bit. It must not
+//! grow operations whose result differs between instruction sets (approximate reciprocals,
+//! saturating sums).
+
+/// Methods of a [`Simd`] whose bodies are compiled for `$features` and so may call intrinsics.
+#[cfg(target_arch = "x86_64")]
+macro_rules! compiled_for {
+    ($features:tt; $(fn $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {$(
+        #[inline(always)]
+        fn $name(self, $($arg: $type),*) $(-> $out)? {
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn compiled($($arg: $type),*) $(-> $out)? $body
+            // SAFETY: a value of this type exists only where its features were detected.
+            unsafe { compiled($($arg),*) }
+        }
+    )*};
+}
+
+mod portable;
+pub(crate) use portable::Portable;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::Avx2;
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512;
+
+pub(crate) const LANES: usize = 16;
+
+/// A value of an implementing type is the proof that the CPU has its instructions, which is why
+/// the methods are safe.
+pub(crate) trait Simd: Copy {
+    /// Sixteen `i32`, or 64 bytes.
+    type I: Copy;
+    /// Sixteen `f32`.
+    type F: Copy;
+    /// Most tokens whose accumulators fit the registers beside one block of weights.
+    const TOKENS: usize;
+
+    fn load(self, bytes: &[u8; 64]) -> Self::I;
+    fn splat_i32(self, value: i32) -> Self::I;
+    fn and(self, a: Self::I, b: Self::I) -> Self::I;
+    fn or(self, a: Self::I, b: Self::I) -> Self::I;
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I;
+    /// Shifts each lane left by a constant count below 32.
+    fn shl(self, a: Self::I, count: i32) -> Self::I;
+    /// Shifts each lane right by a constant count below 32, filling with zeros.
+    fn shr(self, a: Self::I, count: i32) -> Self::I;
+    fn to_f32(self, a: Self::I) -> Self::F;
+    fn from_bits(self, a: Self::I) -> Self::F;
+    fn to_bits(self, a: Self::F) -> Self::I;
+
+    /// Adds to each lane the dot of its four bytes of `codes` (unsigned, below 128) and the same
+    /// four signed bytes `x`, which are never -128.
+    fn dot(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I;
+    /// As [`Simd::dot`] for any `codes`, each standing for itself less 128. A chain of these must
+    /// begin with [`Simd::signed_start`] of the sum of all its `x`.
+    fn dot_signed(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I;
+    fn signed_start(self, x_sum: i32) -> Self::I;
+
+    fn load_f32(self, values: &[f32; 16]) -> Self::F;
+    fn load_f16(self, halves: &[u8; 32]) -> Self::F;
+    fn load_u8(self, bytes: &[u8; 16]) -> Self::F;
+    fn load_i8(self, bytes: &[u8; 16]) -> Self::F;
+    fn splat(self, value: f32) -> Self::F;
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `a * b + c` with one rounding.
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// The lesser, or `b` if either is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The greater, or `b` if either is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// `yes` where `a < b`, else `no`, also for NaN.
+    fn select_lt(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F;
+    fn store(self, a: Self::F, out: &mut [f32; 16]);
+    fn store_f16(self, a: Self::F, out: &mut [u8; 32]);
+    /// Lane `i` of the result is [`Simd::sum`] of `rows[i]`.
+    fn sum_each(self, rows: &[Self::F; 16]) -> Self::F;
+    /// Asks for the cache line at `address`, which need not be mapped.
+    fn prefetch(self, address: *const u8);
+
+    /// The sum of the lanes: halves are added onto each other until one lane is left.
+    #[inline(always)]
+    fn sum(self, a: Self::F) -> f32 {
+        let mut lanes = [0.0; 16];
+        self.store(a, &mut lanes);
+        sum_lanes(lanes)
+    }
+}
+
+#[inline(always)]
+fn sum_lanes(mut lanes: [f32; 16]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}

@@ -1,0 +1,229 @@
+//! Sixteen lanes in two 256-bit registers.
+//!
+//! Without VNNI an integer dot goes over 16-bit sums, which is exact as long as no pair of
+//! products leaves 16 bits: codes below 128 stay inside, and signed codes are split into sign
+//! and size, 128 * 127 * 2 being just inside too. It must give the bits of the portable lanes in
+//! every operation.
+
+use std::arch::x86_64::*;
+
+use super::Simd;
+use crate::isa::Kernel;
+
+type I = [__m256i; 2];
+type F = [__m256; 2];
+
+/// Proof that the CPU has the features below; only [`Avx2::enter`] makes it.
+#[derive(Clone, Copy)]
+pub(crate) struct Avx2(());
+
+impl Avx2 {
+    /// # Safety
+    /// The CPU must have the features this is compiled for.
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(crate) unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
+        kernel.call(Avx2(()))
+    }
+}
+
+/// Applies an intrinsic to either register.
+macro_rules! both {
+    ($intrinsic:ident, $($arg:expr),+) => {
+        [$intrinsic($($arg[0]),+), $intrinsic($($arg[1]),+)]
+    };
+}
+
+impl Simd for Avx2 {
+    type I = I;
+    type F = F;
+    const TOKENS: usize = 4;
+
+    compiled_for! {
+        "avx2,fma,f16c";
+
+        fn load(bytes: &[u8; 64]) -> I {
+            let [low, high] = halves(bytes);
+            [load_256(low), load_256(high)]
+        }
+        fn splat_i32(value: i32) -> I {
+            [_mm256_set1_epi32(value); 2]
+        }
+        fn and(a: I, b: I) -> I {
+            both!(_mm256_and_si256, a, b)
+        }
+        fn or(a: I, b: I) -> I {
+            both!(_mm256_or_si256, a, b)
+        }
+        fn add_i32(a: I, b: I) -> I {
+            both!(_mm256_add_epi32, a, b)
+        }
+        fn shl(a: I, count: i32) -> I {
+            let count = [_mm_cvtsi32_si128(count); 2];
+            both!(_mm256_sll_epi32, a, count)
+        }
+        fn shr(a: I, count: i32) -> I {
+            let count = [_mm_cvtsi32_si128(count); 2];
+            both!(_mm256_srl_epi32, a, count)
+        }
+        fn to_f32(a: I) -> F {
+            both!(_mm256_cvtepi32_ps, a)
+        }
+        fn from_bits(a: I) -> F {
+            both!(_mm256_castsi256_ps, a)
+        }
+        fn to_bits(a: F) -> I {
+            both!(_mm256_castps_si256, a)
+        }
+        fn dot(sum: I, codes: I, x: i32) -> I {
+            let x = _mm256_set1_epi32(x);
+            [dot_256(sum[0], codes[0], x), dot_256(sum[1], codes[1], x)]
+        }
+        fn dot_signed(sum: I, codes: I, x: i32) -> I {
+            let x = _mm256_set1_epi32(x);
+            [dot_signed_256(sum[0], codes[0], x), dot_signed_256(sum[1], codes[1], x)]
+        }
+        fn signed_start(_x_sum: i32) -> I {
+            [_mm256_setzero_si256(); 2]
+        }
+        fn load_f32(values: &[f32; 16]) -> F {
+            let [low, high] = halves(values);
+            [load_ps(low), load_ps(high)]
+        }
+        fn load_f16(halves: &[u8; 32]) -> F {
+            let halves = load_256(halves);
+            let high = _mm256_extracti128_si256::<1>(halves);
+            [_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), _mm256_cvtph_ps(high)]
+        }
+        fn load_u8(bytes: &[u8; 16]) -> F {
+            let bytes = load_128(bytes);
+            let high = _mm256_cvtepu8_epi32(_mm_srli_si128::<8>(bytes));
+            let wide = [_mm256_cvtepu8_epi32(bytes), high];
+            both!(_mm256_cvtepi32_ps, wide)
+        }
+        fn load_i8(bytes: &[u8; 16]) -> F {
+            let bytes = load_128(bytes);
+            let high = _mm256_cvtepi8_epi32(_mm_srli_si128::<8>(bytes));
+            let wide = [_mm256_cvtepi8_epi32(bytes), high];
+            both!(_mm256_cvtepi32_ps, wide)
+        }
+        fn splat(value: f32) -> F {
+            [_mm256_set1_ps(value); 2]
+        }
+        fn add(a: F, b: F) -> F {
+            both!(_mm256_add_ps, a, b)
+        }
+        fn sub(a: F, b: F) -> F {
+            both!(_mm256_sub_ps, a, b)
+        }
+        fn mul(a: F, b: F) -> F {
+            both!(_mm256_mul_ps, a, b)
+        }
+        fn div(a: F, b: F) -> F {
+            both!(_mm256_div_ps, a, b)
+        }
+        fn fma(a: F, b: F, c: F) -> F {
+            both!(_mm256_fmadd_ps, a, b, c)
+        }
+        fn min(a: F, b: F) -> F {
+            both!(_mm256_min_ps, a, b)
+        }
+        fn max(a: F, b: F) -> F {
+            both!(_mm256_max_ps, a, b)
+        }
+        fn select_lt(a: F, b: F, yes: F, no: F) -> F {
+            let mask = [0, 1].map(|i| _mm256_cmp_ps::<_CMP_LT_OQ>(a[i], b[i]));
+            both!(_mm256_blendv_ps, no, yes, mask)
+        }
+        fn store(a: F, out: &mut [f32; 16]) {
+            for (part, out) in a.into_iter().zip(out.as_chunks_mut::<8>().0) {
+                // SAFETY: writes the 8 floats of the reference; the store needs no alignment.
+                unsafe { _mm256_storeu_ps(out.as_mut_ptr(), part) }
+            }
+        }
+        fn store_f16(a: F, out: &mut [u8; 32]) {
+            for (part, out) in a.into_iter().zip(out.as_chunks_mut::<16>().0) {
+                let halves = _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(part);
+                // SAFETY: writes the 16 bytes of the reference; the store needs no alignment.
+                unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), halves) }
+            }
+        }
+        fn sum_each(rows: &[F; 16]) -> F {
+            let mut folded = [_mm256_setzero_ps(); 16];
+            for (folded, row) in folded.iter_mut().zip(rows) {
+                *folded = _mm256_add_ps(row[0], row[1]);
+            }
+            let [low, high] = halves(&folded);
+            [sum_each_256(low), sum_each_256(high)]
+        }
+        fn prefetch(address: *const u8) {
+            _mm_prefetch::<_MM_HINT_T0>(address.cast());
+        }
+    }
+}
+
+#[inline(always)]
+fn halves<T, const WHOLE: usize, const HALF: usize>(whole: &[T; WHOLE]) -> [&[T; HALF]; 2] {
+    let (low, high) = whole.split_at(WHOLE / 2);
+    [low, high].map(|half| half.first_chunk().expect("the type of the half fits"))
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load_256(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: reads the 32 bytes of the reference; the load needs no alignment.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load_128(bytes: &[u8; 16]) -> __m128i {
+    // SAFETY: reads the 16 bytes of the reference; the load needs no alignment.
+    unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn load_ps(values: &[f32; 8]) -> __m256 {
+    // SAFETY: reads the 8 floats of the reference; the load needs no alignment.
+    unsafe { _mm256_loadu_ps(values.as_ptr()) }
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn dot_256(sum: __m256i, codes: __m256i, x: __m256i) -> __m256i {
+    let pairs = _mm256_maddubs_epi16(codes, x);
+    _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
+}
+
+#[target_feature(enable = "avx2")]
+#[inline]
+fn dot_signed_256(sum: __m256i, codes: __m256i, x: __m256i) -> __m256i {
+    let weights = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+    dot_256(sum, _mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights))
+}
+
+/// As for 512 bits: each stage halves the rows and puts two into one register.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn sum_each_256(rows: &[__m256; 8]) -> __m256 {
+    const FIRST_TWO: i32 = 0b01_00_01_00;
+    const LAST_TWO: i32 = 0b11_10_11_10;
+    const EVEN: i32 = 0b10_00_10_00;
+    const ODD: i32 = 0b11_01_11_01;
+
+    let mut four = [_mm256_setzero_ps(); 4];
+    for i in 0..4 {
+        let (a, b) = (rows[i], rows[i + 4]);
+        let low = _mm256_permute2f128_ps::<0x20>(a, b);
+        four[i] = _mm256_add_ps(low, _mm256_permute2f128_ps::<0x31>(a, b));
+    }
+    let mut two = [_mm256_setzero_ps(); 2];
+    for i in 0..2 {
+        let (a, b) = (four[i], four[i + 2]);
+        let low = _mm256_shuffle_ps::<FIRST_TWO>(a, b);
+        two[i] = _mm256_add_ps(low, _mm256_shuffle_ps::<LAST_TWO>(a, b));
+    }
+    let low = _mm256_shuffle_ps::<EVEN>(two[0], two[1]);
+    let sums = _mm256_add_ps(low, _mm256_shuffle_ps::<ODD>(two[0], two[1]));
+    _mm256_permutevar8x32_ps(sums, _mm256_setr_epi32(0, 2, 1, 3, 4, 6, 5, 7))
+}

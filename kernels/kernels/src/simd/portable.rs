@@ -1,0 +1,152 @@
+//! The reference lanes: plain Rust on arrays, for any CPU.
+//!
+//! It says what each operation means; the other implementations are tested against it bit by
+//! bit. It must stay as plain as it is: speed is not its purpose.
+
+use half::f16;
+
+use super::{LANES, Simd, sum_lanes};
+
+#[derive(Clone, Copy)]
+pub(crate) struct Portable;
+
+#[inline(always)]
+fn lanes<A: Copy, B: Copy, R>(a: [A; LANES], b: [B; LANES], f: impl Fn(A, B) -> R) -> [R; LANES] {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+/// The dot of four weights, already without their offset, and the four bytes of `x`.
+#[inline(always)]
+fn dot4(codes: i32, zero: i32, x: i32) -> i32 {
+    let pairs = codes.to_le_bytes().into_iter().zip(x.to_le_bytes());
+    pairs.map(|(code, x)| (i32::from(code) - zero) * i32::from(x as i8)).sum()
+}
+
+impl Simd for Portable {
+    type I = [i32; LANES];
+    type F = [f32; LANES];
+    const TOKENS: usize = 1;
+
+    #[inline(always)]
+    fn load(self, bytes: &[u8; 64]) -> Self::I {
+        let (words, _) = bytes.as_chunks::<4>();
+        std::array::from_fn(|i| i32::from_le_bytes(words[i]))
+    }
+    #[inline(always)]
+    fn splat_i32(self, value: i32) -> Self::I {
+        [value; LANES]
+    }
+    #[inline(always)]
+    fn and(self, a: Self::I, b: Self::I) -> Self::I {
+        lanes(a, b, |a, b| a & b)
+    }
+    #[inline(always)]
+    fn or(self, a: Self::I, b: Self::I) -> Self::I {
+        lanes(a, b, |a, b| a | b)
+    }
+    #[inline(always)]
+    fn add_i32(self, a: Self::I, b: Self::I) -> Self::I {
+        lanes(a, b, i32::wrapping_add)
+    }
+    #[inline(always)]
+    fn shl(self, a: Self::I, count: i32) -> Self::I {
+        a.map(|a| a << count)
+    }
+    #[inline(always)]
+    fn shr(self, a: Self::I, count: i32) -> Self::I {
+        a.map(|a| (a.cast_unsigned() >> count).cast_signed())
+    }
+    #[inline(always)]
+    fn to_f32(self, a: Self::I) -> Self::F {
+        a.map(|a| a as f32)
+    }
+    #[inline(always)]
+    fn from_bits(self, a: Self::I) -> Self::F {
+        a.map(|a| f32::from_bits(a.cast_unsigned()))
+    }
+    #[inline(always)]
+    fn to_bits(self, a: Self::F) -> Self::I {
+        a.map(|a| a.to_bits().cast_signed())
+    }
+    #[inline(always)]
+    fn dot(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I {
+        lanes(sum, codes, |sum, codes| sum + dot4(codes, 0, x))
+    }
+    #[inline(always)]
+    fn dot_signed(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I {
+        lanes(sum, codes, |sum, codes| sum + dot4(codes, 128, x))
+    }
+    #[inline(always)]
+    fn signed_start(self, _x_sum: i32) -> Self::I {
+        [0; LANES]
+    }
+    #[inline(always)]
+    fn load_f32(self, values: &[f32; 16]) -> Self::F {
+        *values
+    }
+    #[inline(always)]
+    fn load_f16(self, halves: &[u8; 32]) -> Self::F {
+        let (halves, _) = halves.as_chunks::<2>();
+        std::array::from_fn(|i| f16::from_le_bytes(halves[i]).to_f32())
+    }
+    #[inline(always)]
+    fn load_u8(self, bytes: &[u8; 16]) -> Self::F {
+        bytes.map(f32::from)
+    }
+    #[inline(always)]
+    fn load_i8(self, bytes: &[u8; 16]) -> Self::F {
+        bytes.map(|byte| f32::from(byte.cast_signed()))
+    }
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::F {
+        [value; LANES]
+    }
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
+    }
+    #[inline(always)]
+    fn min(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes(a, b, |a, b| if a < b { a } else { b })
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        lanes(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn select_lt(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F {
+        std::array::from_fn(|i| if a[i] < b[i] { yes[i] } else { no[i] })
+    }
+    #[inline(always)]
+    fn store(self, a: Self::F, out: &mut [f32; 16]) {
+        *out = a;
+    }
+    #[inline(always)]
+    fn store_f16(self, a: Self::F, out: &mut [u8; 32]) {
+        for (half, value) in out.as_chunks_mut::<2>().0.iter_mut().zip(a) {
+            *half = f16::from_f32(value).to_le_bytes();
+        }
+    }
+    #[inline(always)]
+    fn sum_each(self, rows: &[Self::F; 16]) -> Self::F {
+        rows.map(sum_lanes)
+    }
+    #[inline(always)]
+    fn prefetch(self, _address: *const u8) {}
+}

@@ -1,0 +1,130 @@
+//! The graph itself: weights by role, KV caches, rope tables and nodes in execution order.
+//!
+//! It crosses the boundary as JSON, so it can be written from any language, stored and compared.
+//! It holds names and shapes of weights, never their data.
+
+use crate::{GraphError, OPSET, Op};
+use semver::Version;
+use serde::{Deserialize, Serialize};
+
+/// Index into [`Graph::weights`].
+pub type WeightId = usize;
+/// A value: the node that made it, by its place in [`Graph::nodes`].
+pub type ValueId = usize;
+
+/// A model described once, as data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Graph {
+    /// Opset the graph was written for.
+    pub opset: Version,
+    /// Architecture the graph came from, for people.
+    pub architecture: String,
+    /// Tokens in the vocabulary: the width of the last node.
+    pub vocab_size: usize,
+    /// Most positions a sequence may hold.
+    pub context_length: usize,
+    /// Tensors the nodes use.
+    pub weights: Vec<Weight>,
+    /// KV caches the attention nodes use.
+    pub caches: Vec<CacheSpec>,
+    /// Frequency tables the rope nodes use.
+    pub rope_tables: Vec<RopeTable>,
+    /// Operations in execution order; the last one's value is the answer.
+    pub nodes: Vec<Node>,
+}
+
+/// A tensor of the checkpoint in the place where the model uses it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Weight {
+    /// What it is in the model, such as `layers.0.attn_q`.
+    pub role: String,
+    /// Its name in this checkpoint.
+    pub tensor: String,
+    /// Row-major shape, outermost first: `[output, input]` for a matrix.
+    pub shape: Vec<usize>,
+}
+
+/// Keys and values of one attention layer (or of several that share them).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CacheSpec {
+    /// Heads of keys and of values.
+    pub kv_heads: usize,
+    /// Values in a head.
+    pub head_dim: usize,
+}
+
+/// Inverse frequencies of a rotary embedding, with every scaling law already applied.
+///
+/// The SDK knows the laws (linear, llama3, yarn); a compute plugin only multiplies, so that all of
+/// them agree to the bit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RopeTable {
+    /// One entry for each rotated pair: radians per position.
+    pub frequencies: Vec<f32>,
+    /// Factor on the cosines and sines (yarn's attention scaling), usually 1.
+    pub magnitude: f32,
+    /// A vector of the checkpoint that divides the frequencies (GGUF keeps llama3's law so). The
+    /// host folds it in before a compute plugin sees the graph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divisors: Option<WeightId>,
+}
+
+/// One operation and the values it reads.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Node {
+    /// What to do.
+    #[serde(flatten)]
+    pub op: Op,
+    /// The values it reads, each made by an earlier node.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<ValueId>,
+}
+
+impl Graph {
+    /// Reads a graph from JSON, checks its opset and validates it.
+    ///
+    /// # Errors
+    /// Names the opset, the unknown op or the first node that does not fit.
+    pub fn from_json(json: &str) -> Result<Self, GraphError> {
+        let head: Head =
+            serde_json::from_str(json).map_err(|e| GraphError::Syntax(e.to_string()))?;
+        if head.opset.major != OPSET.major || head.opset.minor > OPSET.minor {
+            return Err(GraphError::Opset { found: head.opset, expected: OPSET });
+        }
+        for (index, node) in head.nodes.iter().enumerate() {
+            if !Op::is_known(&node.op) {
+                return Err(GraphError::UnknownOp {
+                    op: node.op.clone(),
+                    node: index,
+                    found: head.opset,
+                    expected: OPSET,
+                });
+            }
+        }
+        let graph: Self =
+            serde_json::from_str(json).map_err(|e| GraphError::Syntax(e.to_string()))?;
+        graph.widths()?;
+        Ok(graph)
+    }
+
+    /// Writes the graph as JSON.
+    ///
+    /// # Errors
+    /// A number that JSON has no word for (an infinite scale).
+    pub fn to_json(&self) -> Result<String, GraphError> {
+        serde_json::to_string(self).map_err(|e| GraphError::Syntax(e.to_string()))
+    }
+}
+
+/// The part of a graph that can be read even when its ops are from the future.
+#[derive(Deserialize)]
+struct Head {
+    opset: Version,
+    #[serde(default)]
+    nodes: Vec<NodeHead>,
+}
+
+#[derive(Deserialize)]
+struct NodeHead {
+    op: String,
+}

@@ -1,0 +1,206 @@
+//! Registration of providers and the plugin root.
+//!
+//! `register!` may stand in any file of the library; `inventory` collects the providers of one
+//! image and nothing of another. Its order is not stable, so providers are sorted by kind and name.
+
+use crate::{Manifest, ProviderInfo, thunk};
+use plugin_abi::{
+    ABI_MAJOR, ABI_MINOR, ArchitectureV1, Bytes, ComputeV1, Facet, FormatV1, MAGIC, PluginRoot,
+    QuantizationV1, Text, layout_header, layout_of,
+};
+use std::ffi::c_void;
+use std::sync::OnceLock;
+
+/// One registered provider with its facet struct.
+#[derive(Debug)]
+pub struct Provider {
+    kind: &'static str,
+    name: &'static str,
+    claims: fn() -> Vec<&'static str>,
+    score: u32,
+    facet_name: &'static str,
+    facet: &'static FacetPointer,
+}
+
+/// Address of a facet struct in this image's constants.
+#[derive(Debug)]
+struct FacetPointer(*const c_void);
+
+// SAFETY: it points to an immutable constant.
+unsafe impl Sync for FacetPointer {}
+
+impl Provider {
+    /// Registers an architecture.
+    #[must_use]
+    pub const fn architecture<T: crate::Architecture>() -> Self {
+        Self {
+            kind: "architecture",
+            name: T::NAME,
+            claims: || T::CLAIMS.to_vec(),
+            score: T::SCORE,
+            facet_name: ArchitectureV1::NAME,
+            facet: const { &FacetPointer((&raw const *thunk::architecture::<T>()).cast()) },
+        }
+    }
+
+    /// Registers a format.
+    #[must_use]
+    pub const fn format<T: crate::Format>() -> Self {
+        Self {
+            kind: "format",
+            name: T::NAME,
+            claims: || vec![T::NAME],
+            score: T::SCORE,
+            facet_name: FormatV1::NAME,
+            facet: const { &FacetPointer((&raw const *thunk::format::<T>()).cast()) },
+        }
+    }
+
+    /// Registers a set of dtypes.
+    #[must_use]
+    pub const fn quantization<T: thunk::DtypeSet>() -> Self {
+        Self {
+            kind: "quantization",
+            name: T::NAME,
+            claims: thunk::dtype_names::<T>,
+            score: T::SCORE,
+            facet_name: QuantizationV1::NAME,
+            facet: const { &FacetPointer((&raw const *thunk::quantization::<T>()).cast()) },
+        }
+    }
+
+    /// Registers a compute device.
+    #[must_use]
+    pub const fn compute<T: crate::Compute>() -> Self {
+        Self {
+            kind: "compute",
+            name: T::NAME,
+            claims: || vec![T::NAME],
+            score: T::SCORE,
+            facet_name: ComputeV1::NAME,
+            facet: const { &FacetPointer((&raw const *thunk::compute::<T>()).cast()) },
+        }
+    }
+
+    fn info(&self) -> ProviderInfo {
+        let claims = (self.claims)();
+        ProviderInfo::new(self.kind, self.name, &[self.facet_name], &claims, self.score)
+    }
+}
+
+inventory::collect!(Provider);
+
+/// Registers a provider: `register!(architecture: Qwen)`, `register!(format: Gguf)`,
+/// `register!(compute: Cpu)`, `register!(quantization "name": [Q8_0, Q4_0])`.
+#[macro_export]
+macro_rules! register {
+    (quantization $name:literal: [$($dtype:ty),+ $(,)?]) => {
+        const _: () = {
+            struct Set;
+            impl $crate::DtypeSet for Set {
+                const NAME: &'static str = $name;
+                const DTYPES: &'static [$crate::DtypeEntry] = &[$($crate::DtypeEntry::of::<$dtype>()),+];
+            }
+            $crate::inventory::submit! { $crate::Provider::quantization::<Set>() }
+        };
+    };
+    ($kind:ident: $provider:ty) => {
+        $crate::inventory::submit! { $crate::Provider::$kind::<$provider>() }
+    };
+}
+
+/// Exports the library as a plugin; its name and version are those of the package, a leading
+/// `plugin-` removed. Further needs: `export_plugin!(needs: [Need::Dtype { .. }])`.
+#[macro_export]
+macro_rules! export_plugin {
+    () => {
+        $crate::export_plugin!(needs: []);
+    };
+    (needs: [$($need:expr),* $(,)?]) => {
+        /// The one symbol a host looks for.
+        #[unsafe(no_mangle)]
+        pub extern "C" fn host_plugin_entry() -> *const $crate::plugin_abi::PluginRoot {
+            $crate::export_root(
+                [
+                    env!("CARGO_PKG_NAME"),
+                    env!("CARGO_PKG_VERSION"),
+                    env!("CARGO_PKG_LICENSE"),
+                    env!("CARGO_PKG_DESCRIPTION"),
+                ],
+                || vec![$($need),*],
+            )
+        }
+    };
+}
+
+/// Builds the root of this image once; `package` is name, version, licence and description.
+pub fn export_root(
+    package: [&'static str; 4],
+    needs: fn() -> Vec<crate::Need>,
+) -> *const PluginRoot {
+    struct Exported {
+        root: PluginRoot,
+    }
+    // SAFETY: the root holds only pointers to data that is never freed nor changed.
+    unsafe impl Send for Exported {}
+    // SAFETY: as above.
+    unsafe impl Sync for Exported {}
+    static ROOT: OnceLock<Exported> = OnceLock::new();
+    let exported = ROOT.get_or_init(|| {
+        let manifest: &'static [u8] = manifest(package, needs).leak();
+        Exported {
+            root: PluginRoot {
+                magic: MAGIC,
+                abi_major: ABI_MAJOR,
+                abi_minor: ABI_MINOR,
+                root_size: size_of::<PluginRoot>() as u32,
+                manifest: Bytes::new(manifest),
+                layout_header: layout_header(),
+                layout,
+                facet,
+            },
+        }
+    });
+    &raw const exported.root
+}
+
+fn manifest(package: [&'static str; 4], needs: fn() -> Vec<crate::Need>) -> Vec<u8> {
+    let [name, version, license, description] = package;
+    let name = name.strip_prefix("plugin-").unwrap_or(name);
+    thunk::set_plugin_name(name);
+    let version = version.parse().unwrap_or(semver::Version::new(0, 0, 0));
+    let mut manifest = Manifest::new(name, version);
+    license.clone_into(&mut manifest.license);
+    description.clone_into(&mut manifest.description);
+    manifest.providers = providers().iter().map(|provider| provider.info()).collect();
+    manifest.needs = needs();
+    serde_json::to_vec(&manifest).unwrap_or_default()
+}
+
+fn providers() -> Vec<&'static Provider> {
+    let mut providers: Vec<_> = inventory::iter::<Provider>.into_iter().collect();
+    providers.sort_by_key(|provider| (provider.kind, provider.name));
+    providers
+}
+
+extern "C" fn facet(facet: Text, provider: Text) -> *const c_void {
+    // SAFETY: the host vouches for the text during the call.
+    let facet = unsafe { crate::wire::text(facet) };
+    // SAFETY: as above.
+    let provider = unsafe { crate::wire::text(provider) };
+    providers()
+        .into_iter()
+        .find(|known| Some(known.facet_name) == facet && Some(known.name) == provider)
+        .map_or(std::ptr::null(), |known| known.facet.0)
+}
+
+extern "C" fn layout(facet: Text) -> *const c_void {
+    // SAFETY: the host vouches for the text during the call.
+    match unsafe { crate::wire::text(facet) } {
+        Some(ArchitectureV1::NAME) => layout_of::<ArchitectureV1>(),
+        Some(FormatV1::NAME) => layout_of::<FormatV1>(),
+        Some(QuantizationV1::NAME) => layout_of::<QuantizationV1>(),
+        Some(ComputeV1::NAME) => layout_of::<ComputeV1>(),
+        _ => std::ptr::null(),
+    }
+}

@@ -1,0 +1,62 @@
+//! The author's SDK: write a model architecture, a file format, a dtype or a compute device as a
+//! plugin, in safe Rust.
+//!
+//! A plugin is one dynamic library. It implements a trait of this crate, registers it and exports
+//! itself; the host finds the file in its plugin folder and does the rest:
+//!
+//! ```
+//! use plugin_api::{Architecture, CheckpointView, Decoder, Error, Graph};
+//!
+//! struct Tiny;
+//!
+//! impl Architecture for Tiny {
+//!     const NAME: &'static str = "tiny";
+//!     const CLAIMS: &'static [&'static str] = &["TinyForCausalLM"];
+//!
+//!     fn build(checkpoint: &CheckpointView) -> Result<Graph, Error> {
+//!         Decoder::new(checkpoint)?.build()
+//!     }
+//! }
+//!
+//! plugin_api::register!(architecture: Tiny);
+//! # fn main() {}
+//! ```
+//!
+//! and, once per library, `plugin_api::export_plugin!();`. The library's crate type is `cdylib`
+//! and its panic strategy is `unwind`: a panic in a provider is caught and becomes an error that
+//! names the plugin.
+#![expect(unsafe_code, reason = "the fence between safe traits and the wire")]
+#![warn(missing_docs)]
+
+mod checkpoint;
+mod decoder;
+mod error;
+mod export;
+mod manifest;
+mod rope;
+mod session;
+mod tensor_names;
+mod thunk;
+mod traits;
+mod view;
+#[doc(hidden)]
+pub mod wire;
+
+pub use checkpoint::{CheckpointInfo, Scheme, TensorInfo};
+pub use decoder::{Decoder, NormPlacement};
+pub use error::{Error, ErrorKind};
+#[doc(hidden)]
+pub use export::{Provider, export_root};
+pub use graph::{self, Activation, Graph, RopeStyle, RopeTable};
+#[doc(hidden)]
+pub use inventory;
+pub use manifest::{Manifest, Need, ProviderInfo};
+pub use plugin_abi;
+pub use rope::{RopeScaling, rope_table};
+pub use session::{DtypeLookup, DtypeRef, MemoryEstimate, Progress, StepBatch, WeightData};
+#[doc(hidden)]
+pub use thunk::{DtypeEntry, DtypeSet};
+pub use traits::{
+    Architecture, Checkpoint, Compute, ComputeSession, Dtype, Format, SessionLimits, SessionOptions,
+};
+pub use view::CheckpointView;

@@ -1,0 +1,57 @@
+//! The standard names of a decoder's tensors in both naming schemes.
+//!
+//! An architecture plugin lists only its exceptions; `{}` stands for the layer.
+
+use crate::Scheme;
+
+/// Role in the graph, name in Hugging Face checkpoints, name in GGUF files.
+const STANDARD: &[[&str; 3]] = &[
+    ["embed", "model.embed_tokens.weight", "token_embd.weight"],
+    ["output_norm", "model.norm.weight", "output_norm.weight"],
+    ["output", "lm_head.weight", "output.weight"],
+    ["rope_divisors", "-", "rope_freqs.weight"],
+    ["attn_norm", "model.layers.{}.input_layernorm.weight", "blk.{}.attn_norm.weight"],
+    ["attn_q", "model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight"],
+    ["attn_k", "model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight"],
+    ["attn_v", "model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight"],
+    ["attn_q_bias", "model.layers.{}.self_attn.q_proj.bias", "blk.{}.attn_q.bias"],
+    ["attn_k_bias", "model.layers.{}.self_attn.k_proj.bias", "blk.{}.attn_k.bias"],
+    ["attn_v_bias", "model.layers.{}.self_attn.v_proj.bias", "blk.{}.attn_v.bias"],
+    ["attn_q_norm", "model.layers.{}.self_attn.q_norm.weight", "blk.{}.attn_q_norm.weight"],
+    ["attn_k_norm", "model.layers.{}.self_attn.k_norm.weight", "blk.{}.attn_k_norm.weight"],
+    ["attn_output", "model.layers.{}.self_attn.o_proj.weight", "blk.{}.attn_output.weight"],
+    ["attn_output_bias", "model.layers.{}.self_attn.o_proj.bias", "blk.{}.attn_output.bias"],
+    [
+        "attn_post_norm",
+        "model.layers.{}.post_attention_layernorm.weight",
+        "blk.{}.post_attention_norm.weight",
+    ],
+    ["ffn_norm", "model.layers.{}.post_attention_layernorm.weight", "blk.{}.ffn_norm.weight"],
+    ["ffn_gate", "model.layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight"],
+    ["ffn_up", "model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight"],
+    ["ffn_down", "model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight"],
+    ["ffn_gate_bias", "model.layers.{}.mlp.gate_proj.bias", "blk.{}.ffn_gate.bias"],
+    ["ffn_up_bias", "model.layers.{}.mlp.up_proj.bias", "blk.{}.ffn_up.bias"],
+    ["ffn_down_bias", "model.layers.{}.mlp.down_proj.bias", "blk.{}.ffn_down.bias"],
+    [
+        "ffn_post_norm",
+        "model.layers.{}.post_feedforward_layernorm.weight",
+        "blk.{}.post_ffw_norm.weight",
+    ],
+];
+
+/// Name of the tensor with that role, exceptions first.
+pub(crate) fn tensor_name(
+    exceptions: &[[&'static str; 3]],
+    scheme: Scheme,
+    role: &str,
+    layer: Option<usize>,
+) -> String {
+    let names = exceptions.iter().chain(STANDARD).find(|names| names[0] == role);
+    let [_, hf, gguf] = names.copied().unwrap_or(["", "-", "-"]);
+    let name = match scheme {
+        Scheme::Hf => hf,
+        Scheme::Gguf => gguf,
+    };
+    layer.map_or_else(|| name.to_owned(), |layer| name.replace("{}", &layer.to_string()))
+}

@@ -1,0 +1,68 @@
+//! The fence: every function the host can call is a thunk that checks its pointers, runs the
+//! trait's function and turns errors and panics into a status and a message.
+//!
+//! Nothing unwinds past this module. A caught panic names the plugin, because the host shows the
+//! message to people who must know which file to replace.
+
+mod compute;
+mod format;
+mod quantization;
+
+pub(crate) use compute::compute;
+pub(crate) use format::format;
+pub use quantization::{DtypeEntry, DtypeSet};
+pub(crate) use quantization::{dtype_names, quantization};
+
+use crate::{Architecture, CheckpointView, Error};
+use plugin_abi::{ArchitectureV1, FacetHeader, Sink, Status, Text};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::OnceLock;
+
+static PLUGIN_NAME: OnceLock<&'static str> = OnceLock::new();
+
+/// Remembers the plugin's name for messages.
+pub(crate) fn set_plugin_name(name: &'static str) {
+    PLUGIN_NAME.get_or_init(|| name);
+}
+
+/// Runs `body` behind the fence; `what` says for people what was being done.
+fn fence(what: &str, error: Sink, body: impl FnOnce() -> Result<(), Error>) -> Status {
+    let failure = match catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => return Status::OK,
+        Ok(Err(failure)) => failure,
+        Err(panic) => {
+            let why = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "no message".to_owned());
+            let plugin = PLUGIN_NAME.get().copied().unwrap_or("?");
+            let message = format!("plugin `{plugin}` panicked in {what}: {why}");
+            Error::new(crate::ErrorKind::Panic, message)
+        }
+    };
+    crate::wire::write(error, failure.message().as_bytes());
+    failure.status()
+}
+
+/// Text of the wire, or the error that says which argument is broken.
+fn required<'a>(text: Text, argument: &str) -> Result<&'a str, Error> {
+    // SAFETY: the host vouches for its texts during the call.
+    unsafe { crate::wire::text(text) }
+        .ok_or_else(|| Error::failed(format!("{argument} is null or not UTF-8")))
+}
+
+/// The facet of architecture `T`.
+pub(crate) const fn architecture<T: Architecture>() -> &'static ArchitectureV1 {
+    extern "C" fn build<T: Architecture>(checkpoint: Text, graph: Sink, error: Sink) -> Status {
+        fence("build", error, || {
+            let info = serde_json::from_str(required(checkpoint, "checkpoint")?)
+                .map_err(|e| Error::invalid(format!("checkpoint description: {e}")))?;
+            let built = T::build(&CheckpointView::new(info))?;
+            built.widths()?;
+            crate::wire::write(graph, built.to_json()?.as_bytes());
+            Ok(())
+        })
+    }
+    const { &ArchitectureV1 { header: FacetHeader::of::<ArchitectureV1>(), build: build::<T> } }
+}

@@ -1,0 +1,137 @@
+//! How an architecture reads a checkpoint: hyper-parameters and tensors by either naming scheme.
+//!
+//! Every accessor names the key it wanted and what it found, because its error is read by somebody
+//! whose file does not load. Sizes are bounded here, once, so that builders may multiply them.
+
+use crate::{CheckpointInfo, Error, Scheme, TensorInfo};
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Largest hyper-parameter that counts something (layers, heads, widths, positions).
+const COUNT_MAX: u64 = 1 << 24;
+
+/// A checkpoint's description with typed access.
+#[derive(Debug, Clone)]
+pub struct CheckpointView {
+    info: CheckpointInfo,
+    by_name: HashMap<String, usize>,
+}
+
+impl CheckpointView {
+    /// Indexes a description.
+    #[must_use]
+    pub fn new(info: CheckpointInfo) -> Self {
+        let by_name =
+            info.tensors.iter().enumerate().map(|(index, t)| (t.name.clone(), index)).collect();
+        Self { info, by_name }
+    }
+
+    /// How the checkpoint names things.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.info.scheme
+    }
+
+    /// Architecture as the checkpoint calls it.
+    #[must_use]
+    pub fn architecture(&self) -> &str {
+        &self.info.architecture
+    }
+
+    /// The whole description.
+    #[must_use]
+    pub fn info(&self) -> &CheckpointInfo {
+        &self.info
+    }
+
+    /// The tensor of that name.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> Option<&TensorInfo> {
+        self.by_name.get(name).map(|&index| &self.info.tensors[index])
+    }
+
+    /// A value of the configuration: `hf` is a key of `config.json`, `gguf` a metadata key without
+    /// the architecture's prefix. Dots in `hf` descend into objects. Null counts as absent.
+    #[must_use]
+    pub fn value(&self, hf: &str, gguf: &str) -> Option<&Value> {
+        let value = match self.info.scheme {
+            Scheme::Hf => {
+                let (head, rest) = hf.split_once('.').unwrap_or((hf, ""));
+                let mut value = self.info.config.get(head)?;
+                for key in rest.split('.').filter(|key| !key.is_empty()) {
+                    value = value.get(key)?;
+                }
+                value
+            }
+            Scheme::Gguf => self.info.config.get(&format!("{}.{gguf}", self.info.architecture))?,
+        };
+        if value.is_null() { None } else { Some(value) }
+    }
+
+    /// The key as the checkpoint's owner knows it, for messages.
+    fn key(&self, hf: &str, gguf: &str) -> String {
+        match self.info.scheme {
+            Scheme::Hf => format!("config.json: {hf}"),
+            Scheme::Gguf => format!("metadata {}.{gguf}", self.info.architecture),
+        }
+    }
+
+    /// A count if the checkpoint has it.
+    ///
+    /// # Errors
+    /// It is no whole number in `1..=2^24`.
+    pub fn optional_count(&self, hf: &str, gguf: &str) -> Result<Option<usize>, Error> {
+        let Some(value) = self.value(hf, gguf) else { return Ok(None) };
+        match value.as_u64() {
+            Some(count @ 1..=COUNT_MAX) => Ok(Some(count as usize)),
+            _ => Err(Error::invalid(format!(
+                "{} is {value}, a whole number from 1 to {COUNT_MAX} expected",
+                self.key(hf, gguf)
+            ))),
+        }
+    }
+
+    /// A count the model cannot do without.
+    ///
+    /// # Errors
+    /// It is missing, or no whole number in `1..=2^24`.
+    pub fn count(&self, hf: &str, gguf: &str) -> Result<usize, Error> {
+        self.optional_count(hf, gguf)?
+            .ok_or_else(|| Error::invalid(format!("{} is missing", self.key(hf, gguf))))
+    }
+
+    /// A number if the checkpoint has it.
+    ///
+    /// # Errors
+    /// It is not a finite number.
+    pub fn optional_number(&self, hf: &str, gguf: &str) -> Result<Option<f64>, Error> {
+        let Some(value) = self.value(hf, gguf) else { return Ok(None) };
+        match value.as_f64() {
+            Some(number) if number.is_finite() => Ok(Some(number)),
+            _ => Err(Error::invalid(format!(
+                "{} is {value}, a finite number expected",
+                self.key(hf, gguf)
+            ))),
+        }
+    }
+
+    /// A number, or `default` when the checkpoint has none.
+    ///
+    /// # Errors
+    /// It is not a finite number.
+    pub fn number_or(&self, hf: &str, gguf: &str, default: f64) -> Result<f64, Error> {
+        Ok(self.optional_number(hf, gguf)?.unwrap_or(default))
+    }
+
+    /// Whether a switch is on; absent is off.
+    #[must_use]
+    pub fn switch(&self, hf: &str, gguf: &str) -> bool {
+        self.value(hf, gguf).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    /// Text if the checkpoint has it.
+    #[must_use]
+    pub fn text(&self, hf: &str, gguf: &str) -> Option<&str> {
+        self.value(hf, gguf).and_then(Value::as_str)
+    }
+}

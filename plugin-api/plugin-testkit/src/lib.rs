@@ -1,0 +1,1 @@
+//! Conformance suites a plugin author runs with cargo test.

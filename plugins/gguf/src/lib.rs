@@ -1,0 +1,1 @@
+//! GGUF checkpoints and the ggml block dtypes.

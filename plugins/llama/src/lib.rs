@@ -1,0 +1,34 @@
+//! Llama 2 and 3, and Mistral: the decoder as the SDK starts it.
+//!
+//! Sources: transformers' `modeling_llama.py` and `modeling_mistral.py`; llama.cpp's `llama`.
+
+use plugin_api::{Architecture, CheckpointView, Decoder, Error, Graph, RopeStyle, Scheme};
+
+/// The Llama family.
+struct Llama;
+
+impl Architecture for Llama {
+    const NAME: &'static str = "llama";
+    const CLAIMS: &'static [&'static str] =
+        &["LlamaForCausalLM", "MistralForCausalLM", "llama", "mistral"];
+
+    fn build(checkpoint: &CheckpointView) -> Result<Graph, Error> {
+        let bias = checkpoint.switch("attention_bias", "-");
+        let window = checkpoint.optional_count("sliding_window", "attention.sliding_window")?;
+        // GGUF files of this family store the rows of q and k in the order of the original paper.
+        let style = match checkpoint.scheme() {
+            Scheme::Gguf => RopeStyle::Interleaved,
+            _ => RopeStyle::Neox,
+        };
+        Decoder::new(checkpoint)?
+            .qkv_bias(bias)
+            .attention_output_bias(bias)
+            .feed_forward_bias(checkpoint.switch("mlp_bias", "-"))
+            .rope_style(style)
+            .windows(|_| window)
+            .build()
+    }
+}
+
+plugin_api::register!(architecture: Llama);
+plugin_api::export_plugin!();

@@ -1,0 +1,1 @@
+//! End to end: process, socket and file only.
