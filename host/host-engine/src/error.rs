@@ -128,6 +128,8 @@ pub enum StepError {
         plugin: String,
         /// What it said.
         message: String,
+        /// Whether it panicked: its state may be broken, and the model should rest.
+        panicked: bool,
     },
 }
 

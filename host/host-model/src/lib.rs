@@ -1,1 +1,22 @@
-//! Path to running model: format, architecture, graph, compute session, tokenizer.
+//! From a path to a model that is ready to generate.
+//!
+//! The pipeline: format plugin -> architecture plugin -> graph -> compute session, with the
+//! tokenizer and the chat template beside it. Everything that can be known before memory is taken
+//! (is every plugin there, does every tensor fit, how much will it need) is found out by
+//! [`Prepared`], so a bad file costs nothing. It runs no sequence and knows no request.
+
+mod error;
+mod load;
+mod memory;
+mod prepare;
+mod session;
+mod summary;
+mod tokenizer;
+
+pub use error::{LoadError, LoadErrorKind};
+pub use load::{LoadedModel, load};
+pub use memory::MemoryPlan;
+pub use prepare::{LoadOptions, Prepared, SpecialTokens, prepare};
+pub use session::ModelSession;
+pub use summary::{ModelPlugins, ModelSummary};
+pub use tokenizer::{Detokenizer, Tokenizer, TokenizerError};

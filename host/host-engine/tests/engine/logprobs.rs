@@ -1,6 +1,6 @@
 //! Logprobs through the engine: of the completion, and of the prompt over chunks.
 
-use host_engine::{EngineLimits, SamplingParams, SequenceRequest, TokenLogprobs};
+use host_engine::{EngineLimits, SamplingParams, SequenceId, SequenceRequest, TokenLogprobs};
 
 use crate::harness::{LIMITS, Run, request, solo};
 use crate::model::hashed;
@@ -77,6 +77,23 @@ fn prompt_logprobs_cover_each_token_but_the_first_once() {
 }
 
 #[test]
+fn prompts_share_the_rows_of_a_step() {
+    // Far more tokens than rows fit a step; the model checks that the rows stay within bounds.
+    let limits = EngineLimits { batch_tokens_max: 400, sequences_max: 6, ..LIMITS };
+    let requests: Vec<_> = (0..6)
+        .map(|id| SequenceRequest { id: SequenceId(id), ..scored(&[4 + id as u32; 30]) })
+        .collect();
+    let mut run = Run::with(EngineLimits { block_count: 100, ..limits }, hashed, &requests);
+    let (stats, _) = run.step();
+    assert_eq!(run.engine.model().last.logit_rows.len(), limits.logit_rows_max());
+    assert_eq!(stats.sequences, 6, "each has a share");
+    run.drain(100);
+    for request in &requests {
+        assert_eq!(run.outcome(request.id.0), &solo(limits, hashed, request));
+    }
+}
+
+#[test]
 fn a_prompt_can_be_scored_without_a_completion() {
     let request = SequenceRequest { tokens_max: 0, logprobs: None, ..scored(&[4, 9, 2]) };
     let outcome = solo(LIMITS, hashed, &request);
@@ -91,7 +108,7 @@ fn prompt_logprobs_are_not_repeated_after_preemption() {
     let requests: Vec<_> = (0..4)
         .map(|id| {
             let prompt = [4 + id as u32; 5];
-            SequenceRequest { id: host_engine::SequenceId(id), tokens_max: 9, ..scored(&prompt) }
+            SequenceRequest { id: SequenceId(id), tokens_max: 9, ..scored(&prompt) }
         })
         .collect();
     let mut run = Run::with(limits, hashed, &requests);

@@ -39,6 +39,30 @@ fn the_earliest_sequence_is_never_preempted() {
 }
 
 #[test]
+fn preempted_sequences_return_before_later_arrivals() {
+    let requests: Vec<_> = (0..8).map(sampled).collect();
+    let mut run = Run::with(FEW_BLOCKS, hashed, &requests);
+    let mut ended = Vec::new();
+    while !run.engine.is_idle() {
+        for id in run.step().1 {
+            if run.outcomes[&id].end.is_some() && !ended.contains(&id) {
+                ended.push(id);
+            }
+        }
+    }
+    assert!(run.preemptions > 0, "the blocks were meant to run out");
+    assert_eq!(ended, (0..8).map(SequenceId).collect::<Vec<_>>());
+}
+
+#[test]
+fn nobody_is_let_in_where_a_running_sequence_needs_the_room_next() {
+    let limits = EngineLimits { block_count: 3, ..FEW_BLOCKS };
+    let mut run = Run::with(limits, counting, &[request(0, &[5; 3], 4), request(1, &[5], 3)]);
+    run.drain(30);
+    assert_eq!((run.preemptions, run.token_count(0), run.token_count(1)), (0, 4, 3));
+}
+
+#[test]
 fn a_paused_sequence_keeps_its_blocks_while_nobody_needs_them() {
     let mut run = Run::with(LIMITS, counting, &[request(0, &[5; 6], 12), request(1, &[5], 3)]);
     run.step();

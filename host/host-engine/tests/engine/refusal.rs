@@ -108,6 +108,8 @@ fn an_id_is_used_by_one_sequence_at_a_time() {
     assert_eq!(run.engine.submit(request(7, &[5], 1)).as_ref(), Err(&taken));
     run.drain(5);
     run.engine.submit(request(7, &[5], 1)).expect("the first has ended");
+    run.engine.cancel(SequenceId(7));
+    assert_eq!(run.engine.submit(request(7, &[5], 1)).as_ref(), Err(&taken), "not yet reported");
 }
 
 fn check_limits(limits: EngineLimits, expected: &LimitsError) {

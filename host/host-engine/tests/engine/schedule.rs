@@ -235,7 +235,7 @@ impl Schedule {
 }
 
 fn fault() -> StepError {
-    StepError::Model { plugin: "cpu".into(), message: "kernel panicked".into() }
+    StepError::Model { panicked: true, plugin: "cpu".into(), message: "kernel panicked".into() }
 }
 
 fn check_schedule(limits: EngineLimits, actions: &[Action]) -> BTreeMap<SequenceId, Outcome> {

@@ -1,0 +1,125 @@
+//! Why a model could not be loaded, in one line each.
+//!
+//! The message names the file, what was found and what to do; the kind lets the edges choose a
+//! status code without reading the message.
+
+use std::path::PathBuf;
+
+/// A model could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// The path cannot be read.
+    #[error("{}: {reason}", path.display())]
+    NotFound {
+        /// The path.
+        path: PathBuf,
+        /// What the system said.
+        reason: String,
+    },
+    /// No format plugin reads it.
+    #[error("{}: no loaded format plugin reads this; looked at: {looked_at}", path.display())]
+    UnknownFormat {
+        /// The path.
+        path: PathBuf,
+        /// The formats there are.
+        looked_at: String,
+    },
+    /// No architecture plugin answers for it.
+    #[error(
+        "{}: no loaded plugin provides architecture `{architecture}`; looked at: {looked_at}; \
+         put a plugin for it into the plugin folder and rescan", path.display()
+    )]
+    MissingArchitecture {
+        /// The path.
+        path: PathBuf,
+        /// The architecture the checkpoint asks for.
+        architecture: String,
+        /// The architecture plugins there are, with their claims.
+        looked_at: String,
+    },
+    /// No compute plugin answers for the device.
+    #[error("no loaded plugin provides compute device `{device}`; looked at: {looked_at}")]
+    MissingCompute {
+        /// The device asked for.
+        device: String,
+        /// The devices there are.
+        looked_at: String,
+    },
+    /// The checkpoint is damaged or contradicts itself.
+    #[error("{}: {reason}", path.display())]
+    Invalid {
+        /// The path.
+        path: PathBuf,
+        /// Field, what was found, what was expected.
+        reason: String,
+    },
+    /// A plugin refused the checkpoint or failed.
+    #[error("{}: {source} (plugin {})", path.display(), source.plugin)]
+    Plugin {
+        /// The path.
+        path: PathBuf,
+        /// What the plugin said.
+        source: host_loader::PluginError,
+    },
+    /// It would not fit into memory.
+    #[error(
+        "{}: needs {needed_mib} MiB (weights {weights_mib}, KV cache {kv_mib}, scratch \
+         {scratch_mib}), {available_mib} MiB are available; lower --kv-memory or --context-length, \
+         or use a smaller quantization", path.display()
+    )]
+    Memory {
+        /// The path.
+        path: PathBuf,
+        /// The sum.
+        needed_mib: u64,
+        /// Weights.
+        weights_mib: u64,
+        /// KV cache.
+        kv_mib: u64,
+        /// Buffers of a step.
+        scratch_mib: u64,
+        /// What the machine has left.
+        available_mib: u64,
+    },
+}
+
+/// What the edges make of a [`LoadError`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoadErrorKind {
+    /// The path is not there.
+    NotFound,
+    /// The file is bad.
+    Invalid,
+    /// The file is good, but something needed for it is missing.
+    Unsupported,
+    /// It does not fit.
+    Memory,
+    /// A plugin failed.
+    Failed,
+}
+
+impl LoadError {
+    /// What the edges make of it.
+    #[must_use]
+    pub fn kind(&self) -> LoadErrorKind {
+        match self {
+            Self::NotFound { .. } => LoadErrorKind::NotFound,
+            Self::Invalid { .. } | Self::UnknownFormat { .. } => LoadErrorKind::Invalid,
+            Self::MissingArchitecture { .. } | Self::MissingCompute { .. } => {
+                LoadErrorKind::Unsupported
+            }
+            Self::Memory { .. } => LoadErrorKind::Memory,
+            Self::Plugin { source, .. } => match source.source.kind() {
+                plugin_api::ErrorKind::Invalid => LoadErrorKind::Invalid,
+                plugin_api::ErrorKind::Unsupported => LoadErrorKind::Unsupported,
+                _ => LoadErrorKind::Failed,
+            },
+        }
+    }
+
+    pub(crate) fn invalid(path: &std::path::Path, reason: impl ToString) -> Self {
+        Self::Invalid { path: path.to_owned(), reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,71 @@
+//! From a prepared checkpoint to a model that can step.
+
+use crate::memory::check_available;
+use crate::prepare::{plugin, session_request};
+use crate::summary::summarize;
+use crate::{
+    LoadError, LoadOptions, ModelSession, ModelSummary, SpecialTokens, Tokenizer, prepare,
+};
+use host_engine::EngineLimits;
+use host_loader::Registry;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A model in memory, not yet running.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// What to tell people about it.
+    pub summary: ModelSummary,
+    /// Computes steps.
+    pub session: ModelSession,
+    /// Text to tokens and back.
+    pub tokenizer: Tokenizer,
+    /// Jinja text, if the checkpoint has one.
+    pub chat_template: Option<String>,
+    /// Tokens with a meaning of their own.
+    pub special: SpecialTokens,
+    /// Sizes the engine must keep.
+    pub limits: EngineLimits,
+}
+
+/// Loads the model at `path`; `progress` hears bytes of weights done and in all.
+///
+/// # Errors
+/// The first thing that is missing or wrong; nothing stays allocated.
+pub fn load(
+    registry: &Arc<Registry>,
+    path: &Path,
+    options: &LoadOptions,
+    progress: &dyn Fn(u64, u64),
+) -> Result<LoadedModel, LoadError> {
+    let started = Instant::now();
+    let prepared = prepare(registry, path, options)?;
+    check_available(&prepared)?;
+    let request = session_request(&prepared, registry, &prepared.memory, progress)?;
+    let keep_alive = Arc::clone(&prepared.checkpoint);
+    let session = prepared
+        .compute
+        .create(&request, keep_alive)
+        .map_err(|source| plugin(&prepared.path, source))?;
+    drop(request);
+    let memory = &prepared.memory;
+    let limits = EngineLimits {
+        block_size: memory.limits.block_size as u32,
+        block_count: memory.limits.block_count as u32,
+        sequences_max: memory.limits.sequences_max,
+        batch_tokens_max: memory.limits.batch_tokens_max,
+        queue_max: options.queue_max,
+        context_length: memory.context_length,
+        vocab_size: prepared.graph.vocab_size,
+    };
+    let summary = summarize(&prepared, registry, options, started.elapsed());
+    Ok(LoadedModel {
+        summary,
+        session: ModelSession::new(session),
+        tokenizer: prepared.tokenizer,
+        chat_template: prepared.chat_template,
+        special: prepared.special,
+        limits,
+    })
+}

@@ -1,0 +1,335 @@
+//! Everything about a model that can be known before memory is taken for it.
+//!
+//! `host model inspect` stops here; `load` goes on from here. The order is the order in which a
+//! mistake is cheapest to find.
+
+use crate::memory::{MemoryPlan, plan_memory};
+use crate::{LoadError, Tokenizer};
+use graph::Graph;
+use host_loader::{
+    ArchitectureProvider, ComputeProvider, OpenCheckpoint, Registry, SessionRequest,
+};
+use plugin_api::CheckpointInfo;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const CHAT_TEMPLATE_BYTES_MAX: usize = 1 << 20;
+
+/// How to load a model. Zero or none means: let the host choose.
+#[derive(Debug, Clone)]
+pub struct LoadOptions {
+    /// Id clients use; the file's name if none.
+    pub id: Option<String>,
+    /// Compute device.
+    pub device: Option<String>,
+    /// Threads to compute with.
+    pub threads: usize,
+    /// Element type of the KV cache: `auto`, `f32` or `f16`.
+    pub kv_dtype: String,
+    /// Most positions of a sequence.
+    pub context_length: Option<usize>,
+    /// Bytes the KV cache may take.
+    pub kv_bytes_max: u64,
+    /// Token places in a KV block.
+    pub block_size: usize,
+    /// Most tokens in a step.
+    pub batch_tokens_max: usize,
+    /// Most sequences that run at once.
+    pub sequences_max: usize,
+    /// Most sequences that wait.
+    pub queue_max: usize,
+}
+
+impl Default for LoadOptions {
+    fn default() -> Self {
+        Self {
+            id: None,
+            device: None,
+            threads: 0,
+            kv_dtype: "auto".to_owned(),
+            context_length: None,
+            kv_bytes_max: 2 << 30,
+            block_size: 32,
+            batch_tokens_max: 512,
+            sequences_max: 64,
+            queue_max: 128,
+        }
+    }
+}
+
+/// Tokens with a meaning of their own.
+#[derive(Debug, Clone, Default)]
+pub struct SpecialTokens {
+    /// Begins a text.
+    pub bos: Option<u32>,
+    /// End a text.
+    pub eos: Vec<u32>,
+    /// Text of the first, for chat templates.
+    pub bos_text: String,
+    /// Text of the first end token, for chat templates.
+    pub eos_text: String,
+}
+
+/// An opened and checked checkpoint with its graph, tokenizer and memory plan.
+#[derive(Debug)]
+pub struct Prepared {
+    pub(crate) path: PathBuf,
+    pub(crate) checkpoint: Arc<OpenCheckpoint>,
+    pub(crate) architecture: Arc<ArchitectureProvider>,
+    pub(crate) compute: Arc<ComputeProvider>,
+    pub(crate) graph: Graph,
+    pub(crate) tensors: Vec<usize>,
+    pub(crate) tokenizer: Tokenizer,
+    pub(crate) chat_template: Option<String>,
+    pub(crate) special: SpecialTokens,
+    pub(crate) memory: MemoryPlan,
+}
+
+impl Prepared {
+    /// The checkpoint's description.
+    #[must_use]
+    pub fn info(&self) -> &CheckpointInfo {
+        self.checkpoint.info()
+    }
+
+    /// Names of the plugins that would serve it: format, architecture, compute.
+    #[must_use]
+    pub fn plugins(&self) -> [&str; 3] {
+        [self.checkpoint.plugin(), self.architecture.plugin(), self.compute.plugin()]
+    }
+
+    /// The simplified graph.
+    #[must_use]
+    pub fn graph(&self) -> &Graph {
+        &self.graph
+    }
+
+    /// What it will take.
+    #[must_use]
+    pub fn memory(&self) -> &MemoryPlan {
+        &self.memory
+    }
+
+    /// The chat template, if the checkpoint has one.
+    #[must_use]
+    pub fn chat_template(&self) -> Option<&str> {
+        self.chat_template.as_deref()
+    }
+
+    /// The tokenizer.
+    #[must_use]
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.tokenizer
+    }
+
+    /// Dtype and bytes of each weight of the graph, in its order.
+    pub(crate) fn weights(&self) -> Result<Vec<(&[u8], &str)>, LoadError> {
+        let tensors = &self.checkpoint.info().tensors;
+        self.tensors
+            .iter()
+            .map(|&index| {
+                let bytes = self.checkpoint.tensor(index).map_err(|e| plugin(&self.path, e))?;
+                Ok((bytes, tensors[index].dtype.as_str()))
+            })
+            .collect()
+    }
+}
+
+/// Opens and checks the checkpoint at `path`.
+///
+/// # Errors
+/// The first thing that is missing or wrong.
+pub fn prepare(
+    registry: &Arc<Registry>,
+    path: &Path,
+    options: &LoadOptions,
+) -> Result<Prepared, LoadError> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    std::fs::metadata(&path)
+        .map_err(|e| LoadError::NotFound { path: path.clone(), reason: e.to_string() })?;
+    let checkpoint = Arc::new(open(registry, &path)?);
+    let architecture = architecture(registry, &path, checkpoint.info())?;
+    let compute = compute(registry, options)?;
+    let mut graph = graph::simplify(
+        &architecture.build(checkpoint.info()).map_err(|source| plugin(&path, source))?,
+    );
+    fold_rope_divisors(&path, &checkpoint, &mut graph)?;
+    let tensors = graph_tensors(&path, &checkpoint, &graph)?;
+    let tokenizer = read_tokenizer(&path, &checkpoint, graph.vocab_size)?;
+    let chat_template = read_chat_template(&path, &checkpoint)?;
+    let special = special_tokens(checkpoint.info(), &tokenizer);
+    let mut prepared = Prepared {
+        path,
+        checkpoint,
+        architecture,
+        compute,
+        graph,
+        tensors,
+        tokenizer,
+        chat_template,
+        special,
+        memory: MemoryPlan::default(),
+    };
+    prepared.memory = plan_memory(registry, &prepared, options)?;
+    Ok(prepared)
+}
+
+pub(crate) fn plugin(path: &Path, source: host_loader::PluginError) -> LoadError {
+    LoadError::Plugin { path: path.to_owned(), source }
+}
+
+fn open(registry: &Registry, path: &Path) -> Result<OpenCheckpoint, LoadError> {
+    let formats = registry.formats();
+    let best = formats
+        .iter()
+        .map(|format| (format.probe(path), format))
+        .filter(|(score, _)| *score > 0)
+        .max_by_key(|(score, _)| *score);
+    let Some((_, format)) = best else {
+        let names: Vec<_> = formats.iter().map(|format| format.name()).collect();
+        return Err(LoadError::UnknownFormat { path: path.to_owned(), looked_at: list(&names) });
+    };
+    format.open(path).map_err(|source| plugin(path, source))
+}
+
+fn architecture(
+    registry: &Registry,
+    path: &Path,
+    info: &CheckpointInfo,
+) -> Result<Arc<ArchitectureProvider>, LoadError> {
+    registry.architecture(&info.architecture).ok_or_else(|| {
+        let claims: Vec<_> = registry
+            .architecture_claims()
+            .into_iter()
+            .map(|(claim, plugin)| format!("{claim} ({plugin})"))
+            .collect();
+        LoadError::MissingArchitecture {
+            path: path.to_owned(),
+            architecture: info.architecture.clone(),
+            looked_at: list(&claims),
+        }
+    })
+}
+
+fn compute(registry: &Registry, options: &LoadOptions) -> Result<Arc<ComputeProvider>, LoadError> {
+    let device = options.device.as_deref();
+    registry.compute(device).ok_or_else(|| LoadError::MissingCompute {
+        device: device.unwrap_or("any").to_owned(),
+        looked_at: "the loaded plugins, none of which offers it".to_owned(),
+    })
+}
+
+/// The tensor each weight of the graph is read from.
+fn graph_tensors(
+    path: &Path,
+    checkpoint: &OpenCheckpoint,
+    graph: &Graph,
+) -> Result<Vec<usize>, LoadError> {
+    let tensors = &checkpoint.info().tensors;
+    let by_name: std::collections::HashMap<&str, usize> =
+        tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
+    let tensor = |weight: &graph::Weight| {
+        let found = by_name.get(weight.tensor.as_str()).copied();
+        match found.filter(|&index| tensors[index].shape == weight.shape) {
+            Some(index) => Ok(index),
+            None => Err(LoadError::invalid(
+                path,
+                format!("tensor {} of shape {:?} is missing", weight.tensor, weight.shape),
+            )),
+        }
+    };
+    graph.weights.iter().map(tensor).collect()
+}
+
+/// Reads the vectors that divide rope frequencies; they are few and small, and plain floats.
+fn fold_rope_divisors(
+    path: &Path,
+    checkpoint: &OpenCheckpoint,
+    graph: &mut Graph,
+) -> Result<(), LoadError> {
+    let read = |weight: &graph::Weight| -> Result<Vec<f32>, DivisorError> {
+        let tensors = &checkpoint.info().tensors;
+        let index = tensors.iter().position(|tensor| tensor.name == weight.tensor);
+        match index.filter(|&index| tensors[index].dtype == "f32") {
+            None => Err(DivisorError(format!("tensor {}: dtype f32 expected", weight.tensor))),
+            Some(index) => {
+                let bytes = checkpoint.tensor(index).map_err(|e| DivisorError(e.to_string()))?;
+                let (values, _) = bytes.as_chunks::<4>();
+                Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
+            }
+        }
+    };
+    graph::fold_rope_divisors(graph, read).map_err(|e| LoadError::invalid(path, e.0))
+}
+
+struct DivisorError(String);
+
+impl From<graph::GraphError> for DivisorError {
+    fn from(error: graph::GraphError) -> Self {
+        Self(error.to_string())
+    }
+}
+
+fn read_tokenizer(
+    path: &Path,
+    checkpoint: &OpenCheckpoint,
+    vocab_size: usize,
+) -> Result<Tokenizer, LoadError> {
+    let json = checkpoint
+        .asset("tokenizer.json")
+        .map_err(|source| plugin(path, source))?
+        .ok_or_else(|| LoadError::invalid(path, "the checkpoint has no tokenizer.json"))?;
+    Tokenizer::from_json(&json, vocab_size).map_err(|e| LoadError::invalid(path, e))
+}
+
+fn read_chat_template(
+    path: &Path,
+    checkpoint: &OpenCheckpoint,
+) -> Result<Option<String>, LoadError> {
+    let Some(bytes) = checkpoint.asset("chat_template").map_err(|source| plugin(path, source))?
+    else {
+        return Ok(None);
+    };
+    if bytes.len() > CHAT_TEMPLATE_BYTES_MAX {
+        return Err(LoadError::invalid(
+            path,
+            format!("chat template of {} bytes, at most {CHAT_TEMPLATE_BYTES_MAX}", bytes.len()),
+        ));
+    }
+    let text = String::from_utf8(bytes)
+        .map_err(|_| LoadError::invalid(path, "the chat template is not UTF-8"))?;
+    Ok(Some(text))
+}
+
+fn special_tokens(info: &CheckpointInfo, tokenizer: &Tokenizer) -> SpecialTokens {
+    let known = |token: &u32| (*token as usize) < tokenizer.vocab_size();
+    let bos = info.bos_token.filter(known);
+    let eos: Vec<u32> = info.eos_tokens.iter().copied().filter(known).collect();
+    let text =
+        |token: Option<u32>| token.map_or(String::new(), |token| tokenizer.token_text(token));
+    SpecialTokens { bos_text: text(bos), eos_text: text(eos.first().copied()), bos, eos }
+}
+
+pub(crate) fn session_request<'a>(
+    prepared: &'a Prepared,
+    registry: &'a Registry,
+    memory: &'a MemoryPlan,
+    progress: &'a dyn Fn(u64, u64),
+) -> Result<SessionRequest<'a>, LoadError> {
+    Ok(SessionRequest {
+        graph: &prepared.graph,
+        weights: prepared.weights()?,
+        dtypes: registry,
+        progress,
+        limits: memory.limits,
+        kv_dtype: &memory.kv_dtype,
+        threads: memory.threads,
+    })
+}
+
+fn list<T: AsRef<str>>(names: &[T]) -> String {
+    if names.is_empty() {
+        return "nothing, no plugin of that kind is loaded".to_owned();
+    }
+    names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,41 @@
+//! A compute session as the engine sees it.
+//!
+//! The only work here is to borrow the engine's vectors as the slices of the wire.
+
+use host_engine::{Batch, StepError, StepModel};
+use host_loader::Session;
+use plugin_api::{ErrorKind, StepBatch};
+
+/// Computes the steps of one model.
+#[derive(Debug)]
+pub struct ModelSession {
+    session: Session,
+}
+
+impl ModelSession {
+    /// Wraps a session of a compute plugin.
+    #[must_use]
+    pub fn new(session: Session) -> Self {
+        Self { session }
+    }
+}
+
+impl StepModel for ModelSession {
+    fn step(&mut self, batch: &Batch, logits: &mut [f32]) -> Result<(), StepError> {
+        let wire = StepBatch {
+            token_ids: &batch.token_ids,
+            positions: &batch.positions,
+            slots: &batch.slots,
+            sequence_starts: &batch.sequence_starts,
+            context_lengths: &batch.context_lengths,
+            block_table_starts: &batch.block_table_starts,
+            block_tables: &batch.block_tables,
+            logit_rows: &batch.logit_rows,
+        };
+        self.session.step(&wire, logits).map_err(|error| StepError::Model {
+            panicked: error.source.kind() == ErrorKind::Panic,
+            message: error.source.message().to_owned(),
+            plugin: error.plugin,
+        })
+    }
+}
