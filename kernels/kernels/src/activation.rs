@@ -41,7 +41,7 @@ impl Map for Activation {
 /// 2 √(2/π) (x + 0.044715 x³): (1 + tanh(u)) / 2 is sigmoid(2u).
 #[inline(always)]
 fn gelu_argument<S: Simd>(s: S, x: S::F) -> S::F {
-    const FACTOR: f32 = 1.595_769_1;
+    const FACTOR: f32 = 1.595_769;
     const CUBE: f32 = 0.044_715 * FACTOR;
     let square = s.mul(x, x);
     s.mul(x, s.fma(square, s.splat(CUBE), s.splat(FACTOR)))
@@ -120,4 +120,83 @@ pub(crate) fn padded(values: &[f32]) -> [f32; LANES] {
     let mut lanes = [0.0; LANES];
     lanes[..values.len()].copy_from_slice(values);
     lanes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Copy)]
+    struct Exp;
+
+    impl Map for Exp {
+        #[inline(always)]
+        fn apply<S: Simd>(self, s: S, x: S::F) -> S::F {
+            exp(s, x)
+        }
+    }
+
+    /// Within `units` of the last place, or `least` if that is more, and alike everywhere.
+    fn check<M: Map>(map: M, range: f32, units: f64, least: f64, definition: fn(f64) -> f64) {
+        let count = 20_011;
+        let x: Vec<f32> =
+            (0..count).map(|i| (i as f32 / count as f32 * 2.0 - 1.0) * range).collect();
+        let run = |isa| {
+            let mut values = x.clone();
+            dispatch(isa, MapInPlace { map, values: &mut values });
+            values
+        };
+        let expected = run(Isa::Portable);
+        for isa in Isa::available() {
+            let equal = run(isa).iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits());
+            assert!(equal, "{isa:?}");
+        }
+        for (x, found) in x.iter().zip(expected) {
+            let exact = definition(f64::from(*x));
+            let error = (f64::from(found) - exact).abs();
+            let most = (exact.abs() * f64::from(f32::EPSILON) * units).max(least);
+            assert!(error <= most, "{found} for {exact} at {x}");
+        }
+    }
+
+    /// The error function by its series, which converges for every argument used here.
+    fn erf(x: f64) -> f64 {
+        let (mut term, mut sum) = (x, x);
+        for n in 1..200 {
+            term *= -x * x / f64::from(n);
+            sum += term / f64::from(2 * n + 1);
+        }
+        sum * std::f64::consts::FRAC_2_SQRT_PI
+    }
+
+    #[test]
+    fn exp_is_exact_to_the_last_places() {
+        check(Exp, 87.3, 1.5, 0.0, f64::exp);
+        check(Exp, 0.5, 1.0, 0.0, f64::exp);
+    }
+
+    #[test]
+    fn exp_ends_in_zero_and_a_great_number() {
+        let mut values = [f32::NEG_INFINITY, -1e9, -87.4, 88.4, f32::INFINITY, f32::NAN];
+        map_in_place(Exp, &mut values);
+        assert_eq!(values[..3], [0.0; 3]);
+        assert!(values[3] > 2e38 && values[4] == values[3] && values[5].is_nan());
+    }
+
+    #[test]
+    fn softcap_is_a_scaled_tanh() {
+        check(Softcap(1.0), 12.0, 3.0, 0.0, f64::tanh);
+        check(Softcap(30.0), 200.0, 4.0, 0.0, |x| 30.0 * (x / 30.0).tanh());
+    }
+
+    #[test]
+    fn activations_are_alike_everywhere() {
+        check(Activation::Silu, 30.0, 4.0, 0.0, |x| x / (1.0 + (-x).exp()));
+        check(Activation::Relu, 30.0, 0.0, 0.0, |x| x.max(0.0));
+        check(Activation::Gelu, 5.0, 2.0, 4e-7, |x| 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt())));
+        check(Activation::GeluTanh, 5.0, 6.0, 1e-7, |x| {
+            let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));
+            0.5 * x * (1.0 + u.tanh())
+        });
+    }
 }

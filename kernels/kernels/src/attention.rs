@@ -6,10 +6,15 @@
 //! other rows of the step nor on how many positions of a run are hidden from it. It must not
 //! know block tables: callers walk them.
 
+mod phases;
+mod run;
+
 use std::ops::Range;
 
-use crate::attention_core::{Attend, Store};
 use crate::isa::{Isa, dispatch};
+use crate::simd::Lanes;
+use phases::{Attend, SoftmaxState};
+use run::Store;
 
 /// Element type of a KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -64,12 +69,12 @@ pub struct QueryRows<'a> {
 /// Working memory, kept between calls so that a step does not allocate.
 #[derive(Debug, Default)]
 pub struct AttentionScratch {
-    pub(crate) keys: Vec<f32>,
-    pub(crate) values: Vec<f32>,
-    pub(crate) query: Vec<f32>,
-    pub(crate) sums: Vec<f32>,
-    pub(crate) scores: Vec<f32>,
-    pub(crate) states: Vec<crate::attention_core::SoftmaxState>,
+    keys: Vec<Lanes>,
+    values: Vec<Lanes>,
+    query: Vec<Lanes>,
+    sums: Vec<Lanes>,
+    scores: Vec<Lanes>,
+    states: Vec<SoftmaxState>,
 }
 
 /// Attention of one query row that sees every position of `runs`; `out` is laid out as `query`,
@@ -87,7 +92,8 @@ pub fn attend<'a>(
     scratch: &mut AttentionScratch,
     out: &mut [f32],
 ) {
-    let rows = QueryRows { query, visible: &[0..usize::MAX], sink };
+    let everything = Range { start: 0, end: usize::MAX };
+    let rows = QueryRows { query, visible: std::slice::from_ref(&everything), sink };
     attend_rows(spec, kv, rows, runs, scratch, out);
 }
 
@@ -107,7 +113,7 @@ pub fn attend_rows<'a>(
     let len = rows.visible.len() * spec.heads_per_kv * spec.head_dim;
     assert_eq!((rows.query.len(), out.len()), (len, len), "lengths of query and output");
     assert!(rows.sink.is_none_or(|sink| sink.len() == spec.heads_per_kv), "a sink per head");
-    dispatch(Isa::detect(), Attend { spec, kv, rows, runs: &mut runs, scratch, out });
+    Attend { spec, kv, rows, runs: &mut runs, scratch, out }.run(Isa::detect());
 }
 
 /// Writes one head of keys or values as elements of a cache.

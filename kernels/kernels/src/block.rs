@@ -27,12 +27,19 @@ pub(crate) use q5_k::Q5K;
 pub(crate) use q6_k::Q6K;
 pub(crate) use q8_0::Q80;
 
+use crate::isa::{Isa, Kernel, dispatch};
 use crate::simd::Simd;
-use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip};
+use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip, for_each_token};
 use input::InputPart;
 
 /// Values of a part: what one activation scale covers.
 pub(crate) const PART: usize = 32;
+
+/// Words of four codes in a part.
+pub(crate) const WORDS: usize = PART / 4;
+
+/// Rounds whole blocks of values into their bytes.
+pub(crate) type Quantize = fn(&[f32], &mut [u8]);
 
 /// What one block dtype has of its own.
 pub(crate) trait BlockFormat: 'static {
@@ -43,13 +50,13 @@ pub(crate) trait BlockFormat: 'static {
     const BYTES: usize;
     /// Bits per code: 4, 5, 6 or 8.
     const BITS: usize;
-    /// The code that stands for zero.
+    /// The code that stands for zero: 0 or a power of two, 128 with 8 bits.
     const ZERO: i32;
-    const QUANTIZE: Option<fn(&[f32], &mut [u8])>;
+    const QUANTIZE: Option<Quantize>;
     type Scales: Scales;
 
-    /// The codes of one part of a block.
-    fn codes(block: &[u8], part: usize) -> [u8; PART];
+    /// The codes of one part of a block, four to a word in the order of their values.
+    fn codes(block: &[u8], part: usize) -> [u32; WORDS];
 }
 
 /// Where a format keeps its scales, in the file and in a packed header.
@@ -90,19 +97,26 @@ const fn unit_bytes<F: BlockFormat>(parts: usize) -> usize {
     F::Scales::HEADER + parts * body_bytes::<F>()
 }
 
-/// `N` bytes of a header or body; lengths are fixed by the layout, so the check folds away.
+/// `N` little-endian words from byte `at`, checked once so that loops over them vectorise.
 #[inline(always)]
-fn piece<const N: usize>(bytes: &[u8], at: usize) -> &[u8; N] {
-    bytes[at..].first_chunk().expect("headers and bodies have their full length")
+fn words<const N: usize>(bytes: &[u8], at: usize) -> [u32; N] {
+    let (words, _) = bytes[at..][..4 * N].as_chunks::<4>();
+    std::array::from_fn(|i| u32::from_le_bytes(words[i]))
+}
+
+/// `N` elements of a header, a body or a row; lengths are fixed by the layout, so the check folds away.
+#[inline(always)]
+fn piece<T, const N: usize>(bytes: &[T], at: usize) -> &[T; N] {
+    bytes[at..].first_chunk().expect("layouts have their full length")
 }
 
 pub(crate) fn dequantize<F: BlockFormat>(src: &[u8], dst: &mut [f32]) {
     for (block, values) in src.chunks_exact(F::BYTES).zip(dst.chunks_exact_mut(F::LEN)) {
         for (part, values) in values.chunks_exact_mut(PART).enumerate() {
             let factors = F::Scales::read(block, part);
-            let codes = F::codes(block, part);
-            for (i, (value, code)) in values.iter_mut().zip(codes).enumerate() {
-                let scaled = factors.scales[2 * i / PART] * (i32::from(code) - F::ZERO) as f32;
+            let codes = F::codes(block, part).map(u32::to_le_bytes);
+            for (i, (value, code)) in values.iter_mut().zip(codes.as_flattened()).enumerate() {
+                let scaled = factors.scales[2 * i / PART] * (i32::from(*code) - F::ZERO) as f32;
                 *value = if F::Scales::HAS_MIN { scaled - factors.min } else { scaled };
             }
         }
@@ -110,20 +124,46 @@ pub(crate) fn dequantize<F: BlockFormat>(src: &[u8], dst: &mut [f32]) {
 }
 
 pub(crate) fn pack_group<F: BlockFormat>(rows: &[u8], k: usize, group: &mut [u8]) {
-    let parts_per_block = F::LEN / PART;
-    let blocks_per_unit = F::Scales::PARTS / parts_per_block;
-    for (lane, row) in rows.chunks_exact(k / F::LEN * F::BYTES).enumerate() {
-        let units = group.chunks_mut(unit_bytes::<F>(F::Scales::PARTS));
-        for (unit, blocks) in units.zip(row.chunks(blocks_per_unit * F::BYTES)) {
-            let (header, bodies) = unit.split_at_mut(F::Scales::HEADER);
-            for (index, block) in blocks.chunks_exact(F::BYTES).enumerate() {
-                let first = index * parts_per_block;
-                F::Scales::pack(block, lane, first, header);
-                for part in 0..parts_per_block {
-                    let body = &mut bodies[(first + part) * body_bytes::<F>()..];
-                    codes::pack(F::BITS, &F::codes(block, part), lane, body);
-                }
+    dispatch(Isa::detect(), PackGroup { rows, k, group, format: PhantomData::<F> });
+}
+
+struct PackGroup<'a, F> {
+    rows: &'a [u8],
+    k: usize,
+    group: &'a mut [u8],
+    format: PhantomData<F>,
+}
+
+impl<F: BlockFormat> Kernel for PackGroup<'_, F> {
+    type Output = ();
+
+    /// Unit by unit, so that each is written while it is in the nearest cache.
+    #[inline(always)]
+    fn call<S: Simd>(self, _s: S) {
+        let row_bytes = self.k / F::LEN * F::BYTES;
+        let run_bytes = F::Scales::PARTS * PART / F::LEN * F::BYTES;
+        let units = self.group.chunks_mut(unit_bytes::<F>(F::Scales::PARTS));
+        for (index, unit) in units.enumerate() {
+            for (lane, row) in self.rows.chunks_exact(row_bytes).enumerate() {
+                let blocks = &row[index * run_bytes..row_bytes.min((index + 1) * run_bytes)];
+                pack_unit::<F>(blocks, lane, unit);
             }
+        }
+    }
+}
+
+/// Writes the blocks of one row into a unit.
+#[inline(always)]
+fn pack_unit<F: BlockFormat>(blocks: &[u8], lane: usize, unit: &mut [u8]) {
+    let (header, bodies) = unit.split_at_mut(F::Scales::HEADER);
+    let parts = F::LEN / PART;
+    let bodies = bodies.chunks_exact_mut(parts * body_bytes::<F>());
+    for (index, (block, bodies)) in blocks.chunks_exact(F::BYTES).zip(bodies).enumerate() {
+        F::Scales::pack(block, lane, index * parts, header);
+        // A constant number of parts, so that the shifts of codes are constants too.
+        for part in 0..parts {
+            let body = &mut bodies[part * body_bytes::<F>()..][..body_bytes::<F>()];
+            codes::pack(F::BITS, &F::codes(block, part), lane, body);
         }
     }
 }
@@ -202,46 +242,45 @@ fn add_part<S: Simd, F: BlockFormat, const T: usize>(
     sums: &mut [S::F; T],
 ) {
     let codes = codes::unpack(s, F::BITS, packed.body);
-    let low = F::Scales::scale(s, packed.header, packed.part, 0);
-    if F::Scales::PER_PART == 1 {
-        for t in 0..T {
-            let scale = s.mul(low, s.splat(x[t].scale()));
-            let start = start::<S, F>(s, x[t].sum(0) + x[t].sum(1));
-            let sum = dot::<S, F>(s, start, &codes, x[t].values());
-            sums[t] = s.fma(scale, s.to_f32(sum), sums[t]);
+    // The words under one scale. Tokens go innermost: their sums do not wait for each other.
+    let span = WORDS / F::Scales::PER_PART;
+    for half in 0..F::Scales::PER_PART {
+        let scale = F::Scales::scale(s, packed.header, packed.part, half);
+        let mut dots = [s.splat_i32(0); T];
+        for_each_token!(t < T, {
+            let minus = if span == WORDS { x[t].minus_sum() } else { x[t].minus_half_sum(half) };
+            dots[t] = start::<S, F>(s, minus);
+        });
+        for (i, codes) in codes.iter().enumerate().skip(half * span).take(span) {
+            for_each_token!(t < T, {
+                let x = i32::from_le_bytes(x[t].values()[i]);
+                dots[t] = if F::ZERO == 128 {
+                    s.dot_signed(dots[t], *codes, x)
+                } else {
+                    s.dot(dots[t], *codes, x)
+                };
+            });
         }
-    } else {
-        let high = F::Scales::scale(s, packed.header, packed.part, 1);
-        for t in 0..T {
-            let x_scale = s.splat(x[t].scale());
-            for (half, scale) in [low, high].into_iter().enumerate() {
-                let start = start::<S, F>(s, x[t].sum(half));
-                let x_half = &x[t].values()[4 * half..4 * half + 4];
-                let sum = dot::<S, F>(s, start, &codes[4 * half..4 * half + 4], x_half);
-                sums[t] = s.fma(s.mul(scale, x_scale), s.to_f32(sum), sums[t]);
-            }
-        }
+        for_each_token!(t < T, {
+            let factor = s.mul(scale, s.splat(x[t].scale()));
+            sums[t] = s.fma(factor, s.to_f32(dots[t]), sums[t]);
+        });
     }
     if F::Scales::HAS_MIN {
         let minus = s.sub(s.splat(0.0), F::Scales::min(s, packed.header, packed.part));
-        for t in 0..T {
+        for_each_token!(t < T, {
             sums[t] = s.fma(minus, s.splat(x[t].scaled_sum()), sums[t]);
-        }
+        });
     }
 }
 
 /// What a chain of dots begins with, so that codes count from the format's zero.
 #[inline(always)]
-fn start<S: Simd, F: BlockFormat>(s: S, x_sum: i32) -> S::I {
-    if F::BITS == 8 { s.signed_start(x_sum) } else { s.splat_i32(-F::ZERO * x_sum) }
-}
-
-#[inline(always)]
-fn dot<S: Simd, F: BlockFormat>(s: S, start: S::I, codes: &[S::I], x: &[[u8; 4]]) -> S::I {
-    let mut sum = start;
-    for i in 0..codes.len() {
-        let x = i32::from_le_bytes(x[i]);
-        sum = if F::BITS == 8 { s.dot_signed(sum, codes[i], x) } else { s.dot(sum, codes[i], x) };
+fn start<S: Simd, F: BlockFormat>(s: S, minus_sum: i32) -> S::I {
+    let minus_sum = s.splat_i32(minus_sum);
+    match F::ZERO {
+        0 => s.splat_i32(0),
+        128 => s.signed_start(minus_sum),
+        zero => s.shl(minus_sum, zero.trailing_zeros().cast_signed()),
     }
-    sum
 }

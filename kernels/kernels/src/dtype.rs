@@ -3,7 +3,7 @@
 //! Callers pick a row by the dtype's name once, at load, and never match on dtypes. It must not
 //! hold arithmetic: that is in `block/` and `plain.rs`.
 
-use crate::block::{self, BlockFormat, Q4K, Q5K, Q6K, Q40, Q50, Q80};
+use crate::block::{self, BlockFormat, Q4K, Q5K, Q6K, Q40, Q50, Q80, Quantize};
 use crate::isa::{Isa, dispatch};
 use crate::plain::{self, Bf16, Half, PlainFormat, Single};
 use crate::tile::{MatmulTile, ROW_GROUP, Strip, Walk};
@@ -20,7 +20,7 @@ pub struct Dtype {
     /// Dtypes of one input format share prepared inputs.
     pub input_format: &'static str,
     dequantize: fn(&[u8], &mut [f32]),
-    quantize: Option<fn(&[f32], &mut [u8])>,
+    quantize: Option<Quantize>,
     input_bytes: fn(usize) -> usize,
     prepare_input: fn(Isa, &[f32], &mut [u8]),
     group_bytes: fn(usize) -> usize,

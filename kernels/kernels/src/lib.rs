@@ -7,7 +7,7 @@
 //! # Exactness
 //!
 //! An output element has the same bits whatever the batch around it, the split of rows between
-//! threads and the instruction set. Each kernel is written once against [`simd::Simd`], whose
+//! threads and the instruction set. Each kernel is written once against `simd::Simd`, whose
 //! sixteen lanes mean the same on every instruction set, and a lane never meets another lane
 //! except in one fixed order.
 //!
@@ -17,7 +17,6 @@
 #![expect(unsafe_code, reason = "CPU intrinsics and tiles that several threads write side by side")]
 
 mod activation;
-mod attention_core;
 mod block;
 mod dtype;
 mod isa;

@@ -28,8 +28,8 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
     let r = s.fma(n, s.splat(-LN2_HIGH), within);
     let r = s.fma(n, s.splat(-LN2_LOW), r);
     let sum = polynomial(s, r, &SERIES);
-    let exponent = s.shl(s.to_bits(rounded), 23);
-    let power = s.from_bits(s.add_i32(exponent, s.splat_i32(1.0_f32.to_bits().cast_signed())));
+    let exponent = s.shl(s.as_bits(rounded), 23);
+    let power = s.as_f32(s.add_i32(exponent, s.splat_i32(1.0_f32.to_bits().cast_signed())));
     s.select_lt(x, s.splat(EXP_LEAST), s.splat(0.0), s.mul(sum, power))
 }
 
@@ -45,13 +45,13 @@ fn polynomial<S: Simd, const N: usize>(s: S, x: S::F, coefficients: &[f32; N]) -
 
 #[inline(always)]
 fn magnitude<S: Simd>(s: S, x: S::F) -> S::F {
-    s.from_bits(s.and(s.to_bits(x), s.splat_i32(i32::MAX)))
+    s.as_f32(s.and(s.as_bits(x), s.splat_i32(i32::MAX)))
 }
 
 /// `magnitude`, which has no sign bit, with the sign of `x`.
 #[inline(always)]
 fn with_sign<S: Simd>(s: S, magnitude: S::F, x: S::F) -> S::F {
-    s.from_bits(s.or(s.to_bits(magnitude), s.and(s.to_bits(x), s.splat_i32(i32::MIN))))
+    s.as_f32(s.or(s.as_bits(magnitude), s.and(s.as_bits(x), s.splat_i32(i32::MIN))))
 }
 
 /// The hyperbolic tangent.

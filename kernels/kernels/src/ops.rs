@@ -147,3 +147,20 @@ pub fn rope_interleaved(head: &mut [f32], cos: &[f32], sin: &[f32]) {
         (*a, *b) = (*a * cos - *b * sin, *b * cos + *a * sin);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_have_the_same_bits_on_every_instruction_set() {
+        let x: Vec<f32> = (0..1000).map(|i| (i * 7919 % 1009) as f32 / 313.0 - 1.5).collect();
+        for len in 0..x.len() {
+            for square in [false, true] {
+                let sum = |isa| dispatch(isa, Sum { x: &x[..len], less: 0.3, square }).to_bits();
+                let expected = sum(Isa::Portable);
+                assert!(Isa::available().into_iter().all(|isa| sum(isa) == expected), "{len}");
+            }
+        }
+    }
+}

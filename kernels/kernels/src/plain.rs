@@ -11,7 +11,7 @@ use half::{bf16, f16};
 
 use crate::isa::Isa;
 use crate::simd::Simd;
-use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip};
+use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip, for_each_token};
 
 /// What one plain dtype has of its own.
 pub(crate) trait PlainFormat: 'static {
@@ -19,8 +19,8 @@ pub(crate) trait PlainFormat: 'static {
     const BYTES: usize;
     fn read(bytes: &[u8]) -> f32;
     fn write(value: f32, bytes: &mut [u8]);
-    /// Where element `parity` (0 or 1) of a pair of row `lane` lies in the pair's packed bytes.
-    fn place(lane: usize, parity: usize) -> usize;
+    /// Puts a pair of elements of row `lane`, or a last single one, into their packed bytes.
+    fn put(pair: &[u8], lane: usize, packed: &mut [u8]);
     /// The elements of one packed pair, all rows of the group at once.
     fn pair<S: Simd>(s: S, packed: &[u8]) -> [S::F; 2];
 }
@@ -50,12 +50,13 @@ impl PlainFormat for Single {
     fn write(value: f32, bytes: &mut [u8]) {
         bytes.copy_from_slice(&value.to_le_bytes());
     }
-    fn place(lane: usize, parity: usize) -> usize {
-        64 * parity + 4 * lane
+    #[inline(always)]
+    fn put(pair: &[u8], lane: usize, packed: &mut [u8]) {
+        put_apart(pair, 4, lane, packed);
     }
     #[inline(always)]
     fn pair<S: Simd>(s: S, packed: &[u8]) -> [S::F; 2] {
-        [s.from_bits(s.load(piece(packed, 0))), s.from_bits(s.load(piece(packed, 64)))]
+        [s.as_f32(s.load(piece(packed, 0))), s.as_f32(s.load(piece(packed, 64)))]
     }
 }
 
@@ -69,8 +70,9 @@ impl PlainFormat for Half {
     fn write(value: f32, bytes: &mut [u8]) {
         bytes.copy_from_slice(&f16::from_f32(value).to_le_bytes());
     }
-    fn place(lane: usize, parity: usize) -> usize {
-        32 * parity + 2 * lane
+    #[inline(always)]
+    fn put(pair: &[u8], lane: usize, packed: &mut [u8]) {
+        put_apart(pair, 2, lane, packed);
     }
     #[inline(always)]
     fn pair<S: Simd>(s: S, packed: &[u8]) -> [S::F; 2] {
@@ -89,14 +91,15 @@ impl PlainFormat for Bf16 {
         bytes.copy_from_slice(&bf16::from_f32(value).to_le_bytes());
     }
     /// The pair of one row shares a 32-bit lane: a shift or a mask makes either an f32.
-    fn place(lane: usize, parity: usize) -> usize {
-        4 * lane + 2 * parity
+    #[inline(always)]
+    fn put(pair: &[u8], lane: usize, packed: &mut [u8]) {
+        packed[4 * lane..][..pair.len()].copy_from_slice(pair);
     }
     #[inline(always)]
     fn pair<S: Simd>(s: S, packed: &[u8]) -> [S::F; 2] {
         let both = s.load(piece(packed, 0));
         let odd = s.and(both, s.splat_i32(0xffff_0000_u32.cast_signed()));
-        [s.from_bits(s.shl(both, 16)), s.from_bits(odd)]
+        [s.as_f32(s.shl(both, 16)), s.as_f32(odd)]
     }
 }
 
@@ -126,13 +129,23 @@ pub(crate) fn prepare_input(_isa: Isa, x: &[f32], dst: &mut [u8]) {
 }
 
 pub(crate) fn pack_group<P: PlainFormat>(rows: &[u8], k: usize, group: &mut [u8]) {
-    for (lane, row) in rows.chunks_exact(k * P::BYTES).enumerate() {
-        let pairs = group.chunks_exact_mut(pair_bytes::<P>());
-        for (packed, elements) in pairs.zip(row.chunks(2 * P::BYTES)) {
-            for (parity, element) in elements.chunks_exact(P::BYTES).enumerate() {
-                packed[P::place(lane, parity)..][..P::BYTES].copy_from_slice(element);
+    let pair_len = 2 * P::BYTES;
+    for (index, packed) in group.chunks_exact_mut(pair_bytes::<P>()).enumerate() {
+        for (lane, row) in rows.chunks_exact(k * P::BYTES).enumerate() {
+            // Whole pairs on their own: their copies have a length that the compiler knows.
+            match row.get(pair_len * index..pair_len * (index + 1)) {
+                Some(pair) => P::put(pair, lane, packed),
+                None => P::put(&row[pair_len * index..], lane, packed),
             }
         }
+    }
+}
+
+/// Puts either element of a pair, of which the second may be missing, where it belongs.
+#[inline(always)]
+fn put_apart(pair: &[u8], bytes: usize, lane: usize, packed: &mut [u8]) {
+    for (parity, element) in pair.chunks_exact(bytes).enumerate() {
+        packed[(ROW_GROUP * parity + lane) * bytes..][..bytes].copy_from_slice(element);
     }
 }
 
@@ -162,17 +175,29 @@ impl<P: PlainFormat> Strip for Plain<P> {
             // SAFETY: as above; nobody writes packed weights while they are multiplied.
             let packed = unsafe { std::slice::from_raw_parts(at, pair_bytes::<P>()) };
             let [w_even, w_odd] = P::pair(s, packed);
-            for t in 0..T {
-                // SAFETY: an input row is padded to whole pairs and lives as long as the call.
-                let x = unsafe { *inputs[t].add(8 * pair).cast::<[[u8; 4]; 2]>() };
-                even[t] = s.fma(w_even, s.splat(f32::from_le_bytes(x[0])), even[t]);
-                odd[t] = s.fma(w_odd, s.splat(f32::from_le_bytes(x[1])), odd[t]);
-            }
+            for_each_token!(t < T, {
+                let x = inputs[t].wrapping_add(8 * pair);
+                // SAFETY: an input row is padded to whole pairs.
+                even[t] = s.fma(w_even, s.splat(unsafe { read(x) }), even[t]);
+                // SAFETY: as above.
+                odd[t] = s.fma(w_odd, s.splat(unsafe { read(x.wrapping_add(4)) }), odd[t]);
+            });
         }
         let mut sums = even;
-        for t in 0..T {
+        for_each_token!(t < T, {
             sums[t] = s.add(even[t], odd[t]);
-        }
+        });
         sums
     }
+}
+
+/// One value of a prepared row. Two apart, because of one load of both, either would have to be
+/// broadcast from an integer register.
+///
+/// # Safety
+/// `at` must be valid for reads of 4 bytes.
+#[inline(always)]
+unsafe fn read(at: *const u8) -> f32 {
+    // SAFETY: the caller vouches for the bytes.
+    f32::from_le_bytes(unsafe { *at.cast() })
 }

@@ -35,6 +35,15 @@ pub(crate) use avx512::Avx512;
 
 pub(crate) const LANES: usize = 16;
 
+/// Sixteen values in memory, on a cache line of their own: loads that straddle two cost double.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Lanes(pub(crate) [f32; LANES]);
+
+impl Lanes {
+    pub(crate) const ZERO: Lanes = Lanes([0.0; LANES]);
+}
+
 /// A value of an implementing type is the proof that the CPU has its instructions, which is why
 /// the methods are safe.
 pub(crate) trait Simd: Copy {
@@ -50,21 +59,26 @@ pub(crate) trait Simd: Copy {
     fn and(self, a: Self::I, b: Self::I) -> Self::I;
     fn or(self, a: Self::I, b: Self::I) -> Self::I;
     fn add_i32(self, a: Self::I, b: Self::I) -> Self::I;
+    fn max_i32(self, a: Self::I, b: Self::I) -> Self::I;
+    /// The greatest lane.
+    fn greatest_i32(self, a: Self::I) -> i32;
+    /// The lowest byte of each lane.
+    fn store_u8(self, a: Self::I, out: &mut [u8; 16]);
     /// Shifts each lane left by a constant count below 32.
     fn shl(self, a: Self::I, count: i32) -> Self::I;
     /// Shifts each lane right by a constant count below 32, filling with zeros.
     fn shr(self, a: Self::I, count: i32) -> Self::I;
     fn to_f32(self, a: Self::I) -> Self::F;
-    fn from_bits(self, a: Self::I) -> Self::F;
-    fn to_bits(self, a: Self::F) -> Self::I;
+    fn as_f32(self, a: Self::I) -> Self::F;
+    fn as_bits(self, a: Self::F) -> Self::I;
 
     /// Adds to each lane the dot of its four bytes of `codes` (unsigned, below 128) and the same
     /// four signed bytes `x`, which are never -128.
     fn dot(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I;
     /// As [`Simd::dot`] for any `codes`, each standing for itself less 128. A chain of these must
-    /// begin with [`Simd::signed_start`] of the sum of all its `x`.
+    /// begin with [`Simd::signed_start`] of less the sum of all its `x`.
     fn dot_signed(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I;
-    fn signed_start(self, x_sum: i32) -> Self::I;
+    fn signed_start(self, minus_sum: Self::I) -> Self::I;
 
     fn load_f32(self, values: &[f32; 16]) -> Self::F;
     fn load_f16(self, halves: &[u8; 32]) -> Self::F;
@@ -83,30 +97,12 @@ pub(crate) trait Simd: Copy {
     fn max(self, a: Self::F, b: Self::F) -> Self::F;
     /// `yes` where `a < b`, else `no`, also for NaN.
     fn select_lt(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F;
+    /// The sum of the lanes: halves are added onto each other until one lane is left.
+    fn sum(self, a: Self::F) -> f32;
     fn store(self, a: Self::F, out: &mut [f32; 16]);
     fn store_f16(self, a: Self::F, out: &mut [u8; 32]);
     /// Lane `i` of the result is [`Simd::sum`] of `rows[i]`.
     fn sum_each(self, rows: &[Self::F; 16]) -> Self::F;
     /// Asks for the cache line at `address`, which need not be mapped.
     fn prefetch(self, address: *const u8);
-
-    /// The sum of the lanes: halves are added onto each other until one lane is left.
-    #[inline(always)]
-    fn sum(self, a: Self::F) -> f32 {
-        let mut lanes = [0.0; 16];
-        self.store(a, &mut lanes);
-        sum_lanes(lanes)
-    }
-}
-
-#[inline(always)]
-fn sum_lanes(mut lanes: [f32; 16]) -> f32 {
-    let mut width = LANES / 2;
-    while width > 0 {
-        for i in 0..width {
-            lanes[i] += lanes[i + width];
-        }
-        width /= 2;
-    }
-    lanes[0]
 }

@@ -4,41 +4,37 @@
 //! the eight words with one code per byte, which is what an integer dot takes. Low nibbles of
 //! words `i` and `i + 4` share a vector, further bits follow. It must not know scales.
 
-use super::{PART, piece};
+use super::{WORDS, piece};
 use crate::simd::Simd;
 
-const WORDS: usize = PART / 4;
 const VECTOR: usize = 64;
-const HIGH: usize = 4 * VECTOR;
+/// The vector after the nibbles.
+const HIGH: usize = 4;
 
 /// Writes the codes of row `lane` into the zeroed lanes of `body`.
 #[inline(always)]
-pub(super) fn pack(bits: usize, codes: &[u8; PART], lane: usize, body: &mut [u8]) {
-    let at = 4 * lane;
+pub(super) fn pack(bits: usize, words: &[u32; WORDS], lane: usize, body: &mut [u8]) {
+    let mut put = |vector: usize, word: u32| {
+        body[VECTOR * vector + 4 * lane..][..4].copy_from_slice(&word.to_le_bytes());
+    };
     if bits == 8 {
-        for (i, word) in codes.as_chunks::<4>().0.iter().enumerate() {
-            body[VECTOR * i + at..][..4].copy_from_slice(word);
-        }
+        (0..WORDS).for_each(|i| put(i, words[i]));
         return;
     }
     for i in 0..4 {
-        let nibbles: [u8; 4] =
-            std::array::from_fn(|c| codes[4 * i + c] & 15 | codes[16 + 4 * i + c] << 4);
-        body[VECTOR * i + at..][..4].copy_from_slice(&nibbles);
+        put(i, words[i] & 0x0f0f_0f0f | (words[i + 4] & 0x0f0f_0f0f) << 4);
     }
     if bits == 5 {
         // Bit `i` of byte `c` is the high bit of value `c` of word `i`.
-        let high: [u8; 4] =
-            std::array::from_fn(|c| (0..WORDS).fold(0, |all, i| all | codes[4 * i + c] >> 4 << i));
-        body[HIGH + at..][..4].copy_from_slice(&high);
+        let high = |all: u32, i: usize| all | (words[i] >> 4 & 0x0101_0101) << i;
+        put(HIGH, (0..WORDS).fold(0, high));
     }
     if bits == 6 {
         // One vector for each half; bits `2i` and up of byte `c` belong to word `i` of the half.
         for half in 0..2 {
-            let high: [u8; 4] = std::array::from_fn(|c| {
-                (0..4).fold(0, |all, i| all | codes[16 * half + 4 * i + c] >> 4 << (2 * i))
-            });
-            body[HIGH + VECTOR * half + at..][..4].copy_from_slice(&high);
+            let high =
+                |all: u32, i: usize| all | (words[4 * half + i] >> 4 & 0x0303_0303) << (2 * i);
+            put(HIGH + half, (0..4).fold(0, high));
         }
     }
 }
@@ -48,8 +44,8 @@ pub(super) fn pack(bits: usize, codes: &[u8; PART], lane: usize, body: &mut [u8]
 pub(super) fn unpack<S: Simd>(s: S, bits: usize, body: &[u8]) -> [S::I; WORDS] {
     let mut words = [s.splat_i32(0); WORDS];
     if bits == 8 {
-        for i in 0..WORDS {
-            words[i] = s.load(piece(body, VECTOR * i));
+        for (i, word) in words.iter_mut().enumerate() {
+            *word = s.load(piece(body, VECTOR * i));
         }
         return words;
     }
@@ -60,16 +56,16 @@ pub(super) fn unpack<S: Simd>(s: S, bits: usize, body: &[u8]) -> [S::I; WORDS] {
         words[i + 4] = s.and(s.shr(both, 4), mask);
     }
     if bits == 5 {
-        let high = s.load(piece(body, HIGH));
+        let high = s.load(piece(body, VECTOR * HIGH));
         let bit = s.splat_i32(0x1010_1010);
-        for i in 0..WORDS {
-            words[i] = s.or(words[i], s.and(shift(s, high, 4 - i as i32), bit));
+        for (i, word) in words.iter_mut().enumerate() {
+            *word = s.or(*word, s.and(shift(s, high, 4 - i as i32), bit));
         }
     }
     if bits == 6 {
         let pair = s.splat_i32(0x3030_3030);
         for half in 0..2 {
-            let high = s.load(piece(body, HIGH + VECTOR * half));
+            let high = s.load(piece(body, VECTOR * (HIGH + half)));
             for i in 0..4 {
                 let at = 4 * half + i;
                 let shifted = shift(s, high, 4 - 2 * i as i32);

@@ -4,7 +4,7 @@
 //! bytes it keeps their sums, with which a kernel moves the zero of unsigned codes and applies
 //! minima. It must not lose a NaN or an infinity: such a part gets a NaN scale.
 
-use super::PART;
+use super::{PART, piece};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::simd::Simd;
 
@@ -14,18 +14,20 @@ pub(super) struct InputPart {
     scale: [u8; 4],
     /// The sum of the values times the scale, for minima.
     scaled_sum: [u8; 4],
-    /// Sums of the values of each half.
-    sums: [[u8; 4]; 2],
+    /// Less the sum of the values, and of the first half of them.
+    minus_sums: [[u8; 4]; 2],
     values: [[u8; 4]; PART / 4],
 }
 
 const PART_BYTES: usize = size_of::<InputPart>();
+/// Bytes of a part before its values.
+const HEAD: usize = PART_BYTES - PART;
 
 impl InputPart {
     pub(super) const ZERO: &'static InputPart = &InputPart {
         scale: [0; 4],
         scaled_sum: [0; 4],
-        sums: [[0; 4]; 2],
+        minus_sums: [[0; 4]; 2],
         values: [[0; 4]; PART / 4],
     };
 
@@ -38,8 +40,13 @@ impl InputPart {
         f32::from_le_bytes(self.scaled_sum)
     }
     #[inline(always)]
-    pub(super) fn sum(&self, half: usize) -> i32 {
-        i32::from_le_bytes(self.sums[half])
+    pub(super) fn minus_sum(&self) -> i32 {
+        i32::from_le_bytes(self.minus_sums[0])
+    }
+    #[inline(always)]
+    pub(super) fn minus_half_sum(&self, half: usize) -> i32 {
+        let first = i32::from_le_bytes(self.minus_sums[1]);
+        if half == 0 { first } else { self.minus_sum() - first }
     }
     #[inline(always)]
     pub(super) fn values(&self) -> &[[u8; 4]; PART / 4] {
@@ -64,47 +71,56 @@ impl Kernel for Prepare<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn call<S: Simd>(self, _s: S) {
+    fn call<S: Simd>(self, s: S) {
         let (values, _) = self.x.as_chunks::<PART>();
         let (parts, padding) = self.dst.split_at_mut(values.len() * PART_BYTES);
         for (x, part) in values.iter().zip(parts.as_chunks_mut::<PART_BYTES>().0) {
-            *part = prepare_part(x);
+            prepare_part(s, x, part);
         }
         padding.fill(0);
     }
 }
 
-/// Rounds to the nearest, ties to even. Written so that the compiler makes vectors of it.
+/// Rounds to the nearest, ties to even.
 #[inline(always)]
-fn prepare_part(x: &[f32; PART]) -> [u8; PART_BYTES] {
+fn prepare_part<S: Simd>(s: S, x: &[f32; PART], part: &mut [u8; PART_BYTES]) {
     /// Added to a small f32, it leaves the rounded integer in the lowest bits.
     const ROUND: f32 = 12_582_912.0;
-    // Of absolute values, the bits order as the values do, and NaN above all.
-    let mut most = 0;
-    for value in x {
-        most = most.max(value.to_bits() & 0x7fff_ffff);
-    }
-    let most = f32::from_bits(most);
-    let inverse = 127.0 / most;
-    let (scale, inverse) = if !most.is_finite() {
-        (f32::NAN, 0.0)
-    } else if inverse.is_finite() {
-        (most / 127.0, inverse)
-    } else {
-        (0.0, 0.0)
-    };
 
-    let mut part = [0; PART_BYTES];
-    let mut sums = [0_i32; 2];
-    for half in 0..2 {
-        for i in half * PART / 2..(half + 1) * PART / 2 {
-            let value = (x[i] * inverse + ROUND).to_bits().wrapping_sub(ROUND.to_bits()) as i8;
-            sums[half] += i32::from(value);
-            part[16 + i] = value.cast_unsigned();
-        }
-        part[8 + 4 * half..][..4].copy_from_slice(&sums[half].to_le_bytes());
+    let halves = [piece(x, 0), piece(x, PART / 2)].map(|half| s.load_f32(half));
+    let most = greatest(s, halves);
+    if !most.is_finite() {
+        // Neither the values nor their sums mean anything; the scale alone spoils the products.
+        *part = [0; PART_BYTES];
+        part[..8].copy_from_slice([f32::NAN.to_le_bytes(); 2].as_flattened());
+        return;
     }
-    part[..4].copy_from_slice(&scale.to_le_bytes());
-    part[4..8].copy_from_slice(&((sums[0] + sums[1]) as f32 * scale).to_le_bytes());
-    part
+    let (scale, inverse) = scales(most);
+    let mut sums = [0.0; 2];
+    for (half, x) in halves.into_iter().enumerate() {
+        let rounded = s.add(s.mul(x, s.splat(inverse)), s.splat(ROUND));
+        let values = s.add_i32(s.as_bits(rounded), s.splat_i32(-ROUND.to_bits().cast_signed()));
+        sums[half] = s.sum(s.to_f32(values));
+        let bytes = &mut part[HEAD + PART / 2 * half..];
+        s.store_u8(values, bytes.first_chunk_mut().expect("a part has two halves"));
+    }
+    // The sums are small integers, exact in either type.
+    let sum = sums[0] + sums[1];
+    let minus_sums = [-sum, -sums[0]].map(|sum| (sum as i32).to_le_bytes());
+    part[..8].copy_from_slice([scale, sum * scale].map(f32::to_le_bytes).as_flattened());
+    part[8..HEAD].copy_from_slice(minus_sums.as_flattened());
+}
+
+/// The greatest magnitude; of these, bits order as values do, with NaN above all.
+#[inline(always)]
+fn greatest<S: Simd>(s: S, halves: [S::F; 2]) -> f32 {
+    let [low, high] = halves.map(|half| s.and(s.as_bits(half), s.splat_i32(i32::MAX)));
+    f32::from_bits(s.greatest_i32(s.max_i32(low, high)).cast_unsigned())
+}
+
+/// The scale for values of at most this magnitude, and the factor that makes them integers.
+#[inline(always)]
+fn scales(most: f32) -> (f32, f32) {
+    let inverse = 127.0 / most;
+    if inverse.is_finite() { (most / 127.0, inverse) } else { (0.0, 0.0) }
 }

@@ -3,7 +3,7 @@
 //! A block is the scale and 16 bytes; byte `j` holds values `j` (low nibble) and `j + 16`.
 
 use super::pair_scales::{PairScales, quantize_symmetric};
-use super::{BlockFormat, PART};
+use super::{BlockFormat, PART, Quantize, WORDS, words};
 
 pub(crate) struct Q40;
 
@@ -13,13 +13,20 @@ impl BlockFormat for Q40 {
     const BYTES: usize = 18;
     const BITS: usize = 4;
     const ZERO: i32 = 8;
-    const QUANTIZE: Option<fn(&[f32], &mut [u8])> = Some(quantize);
+    const QUANTIZE: Option<Quantize> = Some(quantize);
     type Scales = PairScales;
 
     #[inline(always)]
-    fn codes(block: &[u8], _part: usize) -> [u8; PART] {
-        std::array::from_fn(|i| block[2 + i % 16] >> (i / 16 * 4) & 15)
+    fn codes(block: &[u8], _part: usize) -> [u32; WORDS] {
+        nibbles(block, 2)
     }
+}
+
+/// The codes of sixteen bytes from `at`: first the low nibbles, then the high ones.
+#[inline(always)]
+pub(super) fn nibbles(block: &[u8], at: usize) -> [u32; WORDS] {
+    let both: [u32; 4] = words(block, at);
+    std::array::from_fn(|i| both[i % 4] >> (i / 4 * 4) & 0x0f0f_0f0f)
 }
 
 fn quantize(src: &[f32], dst: &mut [u8]) {

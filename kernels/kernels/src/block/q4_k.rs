@@ -3,7 +3,7 @@
 //! After the scales come four runs of 32 bytes; a run holds two parts, one per nibble.
 
 use super::k_scales::{FRONT, KScales};
-use super::{BlockFormat, PART, piece};
+use super::{BlockFormat, PART, Quantize, WORDS, words};
 
 pub(crate) struct Q4K;
 
@@ -13,17 +13,17 @@ impl BlockFormat for Q4K {
     const BYTES: usize = 144;
     const BITS: usize = 4;
     const ZERO: i32 = 0;
-    const QUANTIZE: Option<fn(&[f32], &mut [u8])> = None;
+    const QUANTIZE: Option<Quantize> = None;
     type Scales = KScales;
 
     #[inline(always)]
-    fn codes(block: &[u8], part: usize) -> [u8; PART] {
+    fn codes(block: &[u8], part: usize) -> [u32; WORDS] {
         nibbles(block, FRONT, part)
     }
 }
 
 /// The nibbles of one part in runs that begin at byte `at` of the block.
 #[inline(always)]
-pub(super) fn nibbles(block: &[u8], at: usize, part: usize) -> [u8; PART] {
-    piece(block, at + part / 2 * PART).map(|byte: u8| byte >> (part % 2 * 4) & 15)
+pub(super) fn nibbles(block: &[u8], at: usize, part: usize) -> [u32; WORDS] {
+    words(block, at + part / 2 * PART).map(|both: u32| both >> (part % 2 * 4) & 0x0f0f_0f0f)
 }

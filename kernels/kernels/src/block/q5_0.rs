@@ -4,7 +4,8 @@
 //! nibbles as in `q4_0`.
 
 use super::pair_scales::{PairScales, quantize_symmetric};
-use super::{BlockFormat, PART, piece};
+use super::q4_0::nibbles;
+use super::{BlockFormat, PART, Quantize, WORDS, words};
 
 pub(crate) struct Q50;
 
@@ -14,14 +15,15 @@ impl BlockFormat for Q50 {
     const BYTES: usize = 22;
     const BITS: usize = 5;
     const ZERO: i32 = 16;
-    const QUANTIZE: Option<fn(&[f32], &mut [u8])> = Some(quantize);
+    const QUANTIZE: Option<Quantize> = Some(quantize);
     type Scales = PairScales;
 
     #[inline(always)]
-    fn codes(block: &[u8], _part: usize) -> [u8; PART] {
-        let high = u32::from_le_bytes(*piece(block, 2));
-        let nibbles: &[u8; 16] = piece(block, 6);
-        std::array::from_fn(|i| nibbles[i % 16] >> (i / 16 * 4) & 15 | ((high >> i & 1) << 4) as u8)
+    fn codes(block: &[u8], _part: usize) -> [u32; WORDS] {
+        let (low, [high]) = (nibbles(block, 6), words(block, 2));
+        // The product puts bit `c` of a nibble to the front of byte `c`.
+        let spread = |i: usize| (high >> (4 * i) & 15).wrapping_mul(0x0020_4081) & 0x0101_0101;
+        std::array::from_fn(|i| low[i] | spread(i) << 4)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::k_scales::{FRONT, KScales};
 use super::q4_k::nibbles;
-use super::{BlockFormat, PART, piece};
+use super::{BlockFormat, PART, Quantize, WORDS, words};
 
 pub(crate) struct Q5K;
 
@@ -15,13 +15,13 @@ impl BlockFormat for Q5K {
     const BYTES: usize = 176;
     const BITS: usize = 5;
     const ZERO: i32 = 0;
-    const QUANTIZE: Option<fn(&[f32], &mut [u8])> = None;
+    const QUANTIZE: Option<Quantize> = None;
     type Scales = KScales;
 
     #[inline(always)]
-    fn codes(block: &[u8], part: usize) -> [u8; PART] {
+    fn codes(block: &[u8], part: usize) -> [u32; WORDS] {
         let low = nibbles(block, FRONT + PART, part);
-        let high: &[u8; PART] = piece(block, FRONT);
-        std::array::from_fn(|i| low[i] | (high[i] >> part & 1) << 4)
+        let high: [u32; WORDS] = words(block, FRONT);
+        std::array::from_fn(|i| low[i] | (high[i] >> part & 0x0101_0101) << 4)
     }
 }

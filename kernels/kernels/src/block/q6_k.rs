@@ -6,7 +6,7 @@
 
 use half::f16;
 
-use super::{BlockFormat, PART, PartScales, Scales, piece};
+use super::{BlockFormat, PART, PartScales, Quantize, Scales, WORDS, piece, words};
 use crate::simd::Simd;
 use crate::tile::ROW_GROUP;
 
@@ -26,16 +26,17 @@ impl BlockFormat for Q6K {
     const BYTES: usize = 210;
     const BITS: usize = 6;
     const ZERO: i32 = 32;
-    const QUANTIZE: Option<fn(&[f32], &mut [u8])> = None;
+    const QUANTIZE: Option<Quantize> = None;
     type Scales = Q6KScales;
 
     #[inline(always)]
-    fn codes(block: &[u8], part: usize) -> [u8; PART] {
+    fn codes(block: &[u8], part: usize) -> [u32; WORDS] {
         let (half, quarter) = (part / 4, part % 4);
-        let low: &[u8; PART] = piece(block, 64 * half + quarter % 2 * PART);
-        let high: &[u8; PART] = piece(block, HIGH + PART * half);
+        let low: [u32; WORDS] = words(block, 64 * half + quarter % 2 * PART);
+        let high: [u32; WORDS] = words(block, HIGH + PART * half);
         std::array::from_fn(|i| {
-            low[i] >> (quarter / 2 * 4) & 15 | (high[i] >> (2 * quarter) & 3) << 4
+            low[i] >> (quarter / 2 * 4) & 0x0f0f_0f0f
+                | (high[i] >> (2 * quarter) & 0x0303_0303) << 4
         })
     }
 }

@@ -5,7 +5,7 @@
 use half::f16;
 
 use super::pair_scales::PairScales;
-use super::{BlockFormat, PART, piece};
+use super::{BlockFormat, PART, Quantize, WORDS, words};
 
 pub(crate) struct Q80;
 
@@ -15,12 +15,12 @@ impl BlockFormat for Q80 {
     const BYTES: usize = 34;
     const BITS: usize = 8;
     const ZERO: i32 = 128;
-    const QUANTIZE: Option<fn(&[f32], &mut [u8])> = Some(quantize);
+    const QUANTIZE: Option<Quantize> = Some(quantize);
     type Scales = PairScales;
 
     #[inline(always)]
-    fn codes(block: &[u8], _part: usize) -> [u8; PART] {
-        piece(block, 2).map(|byte: u8| byte ^ 0x80)
+    fn codes(block: &[u8], _part: usize) -> [u32; WORDS] {
+        words(block, 2).map(|bytes: u32| bytes ^ 0x8080_8080)
     }
 }
 

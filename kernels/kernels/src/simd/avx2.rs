@@ -57,6 +57,26 @@ impl Simd for Avx2 {
         fn add_i32(a: I, b: I) -> I {
             both!(_mm256_add_epi32, a, b)
         }
+        fn max_i32(a: I, b: I) -> I {
+            both!(_mm256_max_epi32, a, b)
+        }
+        fn greatest_i32(a: I) -> i32 {
+            let a = _mm256_max_epi32(a[0], a[1]);
+            let a = _mm_max_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256::<1>(a));
+            let a = _mm_max_epi32(a, _mm_shuffle_epi32::<0b11_10>(a));
+            _mm_cvtsi128_si32(_mm_max_epi32(a, _mm_shuffle_epi32::<1>(a)))
+        }
+        fn store_u8(a: I, out: &mut [u8; 16]) {
+            let byte = [_mm256_set1_epi32(0xff); 2];
+            let [low, high] = both!(_mm256_and_si256, a, byte);
+            // Packing goes by quarters: 0 4 1 5 in words of the result, put right by the permute.
+            let words = _mm256_packus_epi32(low, high);
+            let bytes = _mm256_packus_epi16(words, words);
+            let order = _mm256_setr_epi32(0, 4, 1, 5, 0, 4, 1, 5);
+            let bytes = _mm256_castsi256_si128(_mm256_permutevar8x32_epi32(bytes, order));
+            // SAFETY: writes the 16 bytes of the reference; the store needs no alignment.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), bytes) }
+        }
         fn shl(a: I, count: i32) -> I {
             let count = [_mm_cvtsi32_si128(count); 2];
             both!(_mm256_sll_epi32, a, count)
@@ -68,10 +88,10 @@ impl Simd for Avx2 {
         fn to_f32(a: I) -> F {
             both!(_mm256_cvtepi32_ps, a)
         }
-        fn from_bits(a: I) -> F {
+        fn as_f32(a: I) -> F {
             both!(_mm256_castsi256_ps, a)
         }
-        fn to_bits(a: F) -> I {
+        fn as_bits(a: F) -> I {
             both!(_mm256_castps_si256, a)
         }
         fn dot(sum: I, codes: I, x: i32) -> I {
@@ -82,7 +102,7 @@ impl Simd for Avx2 {
             let x = _mm256_set1_epi32(x);
             [dot_signed_256(sum[0], codes[0], x), dot_signed_256(sum[1], codes[1], x)]
         }
-        fn signed_start(_x_sum: i32) -> I {
+        fn signed_start(_minus_sum: I) -> I {
             [_mm256_setzero_si256(); 2]
         }
         fn load_f32(values: &[f32; 16]) -> F {
@@ -133,6 +153,9 @@ impl Simd for Avx2 {
         fn select_lt(a: F, b: F, yes: F, no: F) -> F {
             let mask = [0, 1].map(|i| _mm256_cmp_ps::<_CMP_LT_OQ>(a[i], b[i]));
             both!(_mm256_blendv_ps, no, yes, mask)
+        }
+        fn sum(a: F) -> f32 {
+            sum_256(_mm256_add_ps(a[0], a[1]))
         }
         fn store(a: F, out: &mut [f32; 16]) {
             for (part, out) in a.into_iter().zip(out.as_chunks_mut::<8>().0) {
@@ -200,6 +223,15 @@ fn dot_256(sum: __m256i, codes: __m256i, x: __m256i) -> __m256i {
 fn dot_signed_256(sum: __m256i, codes: __m256i, x: __m256i) -> __m256i {
     let weights = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
     dot_256(sum, _mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights))
+}
+
+/// The last stages of a sum of lanes.
+#[target_feature(enable = "avx2")]
+#[inline]
+pub(super) fn sum_256(a: __m256) -> f32 {
+    let a = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+    let a = _mm_add_ps(a, _mm_movehl_ps(a, a));
+    _mm_cvtss_f32(_mm_add_ss(a, _mm_movehdup_ps(a)))
 }
 
 /// As for 512 bits: each stage halves the rows and puts two into one register.

@@ -6,6 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::Simd;
+use super::avx2::sum_256;
 use crate::isa::Kernel;
 
 type I = __m512i;
@@ -48,6 +49,17 @@ impl Simd for Avx512 {
         fn add_i32(a: I, b: I) -> I {
             _mm512_add_epi32(a, b)
         }
+        fn max_i32(a: I, b: I) -> I {
+            _mm512_max_epi32(a, b)
+        }
+        fn greatest_i32(a: I) -> i32 {
+            _mm512_reduce_max_epi32(a)
+        }
+        fn store_u8(a: I, out: &mut [u8; 16]) {
+            let bytes = _mm512_cvtepi32_epi8(a);
+            // SAFETY: writes the 16 bytes of the reference; the store needs no alignment.
+            unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), bytes) }
+        }
         fn shl(a: I, count: i32) -> I {
             _mm512_sll_epi32(a, _mm_cvtsi32_si128(count))
         }
@@ -57,10 +69,10 @@ impl Simd for Avx512 {
         fn to_f32(a: I) -> F {
             _mm512_cvtepi32_ps(a)
         }
-        fn from_bits(a: I) -> F {
+        fn as_f32(a: I) -> F {
             _mm512_castsi512_ps(a)
         }
-        fn to_bits(a: F) -> I {
+        fn as_bits(a: F) -> I {
             _mm512_castps_si512(a)
         }
         fn dot(sum: I, codes: I, x: i32) -> I {
@@ -69,8 +81,8 @@ impl Simd for Avx512 {
         fn dot_signed(sum: I, codes: I, x: i32) -> I {
             _mm512_dpbusd_epi32(sum, codes, _mm512_set1_epi32(x))
         }
-        fn signed_start(x_sum: i32) -> I {
-            _mm512_set1_epi32(-128 * x_sum)
+        fn signed_start(minus_sum: I) -> I {
+            _mm512_slli_epi32::<7>(minus_sum)
         }
         fn load_f32(values: &[f32; 16]) -> F {
             // SAFETY: reads the 16 floats of the reference; the load needs no alignment.
@@ -116,6 +128,9 @@ impl Simd for Avx512 {
         }
         fn select_lt(a: F, b: F, yes: F, no: F) -> F {
             _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), no, yes)
+        }
+        fn sum(a: F) -> f32 {
+            sum_256(_mm256_add_ps(_mm512_castps512_ps256(a), _mm512_extractf32x8_ps::<1>(a)))
         }
         fn store(a: F, out: &mut [f32; 16]) {
             // SAFETY: writes the 16 floats of the reference; the store needs no alignment.

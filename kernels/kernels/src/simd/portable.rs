@@ -5,7 +5,7 @@
 
 use half::f16;
 
-use super::{LANES, Simd, sum_lanes};
+use super::{LANES, Simd};
 
 #[derive(Clone, Copy)]
 pub(crate) struct Portable;
@@ -13,6 +13,17 @@ pub(crate) struct Portable;
 #[inline(always)]
 fn lanes<A: Copy, B: Copy, R>(a: [A; LANES], b: [B; LANES], f: impl Fn(A, B) -> R) -> [R; LANES] {
     std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+fn sum_lanes(mut lanes: [f32; LANES]) -> f32 {
+    let mut width = LANES / 2;
+    while width > 0 {
+        for i in 0..width {
+            lanes[i] += lanes[i + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
 }
 
 /// The dot of four weights, already without their offset, and the four bytes of `x`.
@@ -49,6 +60,18 @@ impl Simd for Portable {
         lanes(a, b, i32::wrapping_add)
     }
     #[inline(always)]
+    fn max_i32(self, a: Self::I, b: Self::I) -> Self::I {
+        lanes(a, b, i32::max)
+    }
+    #[inline(always)]
+    fn greatest_i32(self, a: Self::I) -> i32 {
+        a.into_iter().fold(i32::MIN, i32::max)
+    }
+    #[inline(always)]
+    fn store_u8(self, a: Self::I, out: &mut [u8; 16]) {
+        *out = a.map(|a| a as u8);
+    }
+    #[inline(always)]
     fn shl(self, a: Self::I, count: i32) -> Self::I {
         a.map(|a| a << count)
     }
@@ -61,11 +84,11 @@ impl Simd for Portable {
         a.map(|a| a as f32)
     }
     #[inline(always)]
-    fn from_bits(self, a: Self::I) -> Self::F {
+    fn as_f32(self, a: Self::I) -> Self::F {
         a.map(|a| f32::from_bits(a.cast_unsigned()))
     }
     #[inline(always)]
-    fn to_bits(self, a: Self::F) -> Self::I {
+    fn as_bits(self, a: Self::F) -> Self::I {
         a.map(|a| a.to_bits().cast_signed())
     }
     #[inline(always)]
@@ -77,7 +100,7 @@ impl Simd for Portable {
         lanes(sum, codes, |sum, codes| sum + dot4(codes, 128, x))
     }
     #[inline(always)]
-    fn signed_start(self, _x_sum: i32) -> Self::I {
+    fn signed_start(self, _minus_sum: Self::I) -> Self::I {
         [0; LANES]
     }
     #[inline(always)]
@@ -132,6 +155,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn select_lt(self, a: Self::F, b: Self::F, yes: Self::F, no: Self::F) -> Self::F {
         std::array::from_fn(|i| if a[i] < b[i] { yes[i] } else { no[i] })
+    }
+    #[inline(always)]
+    fn sum(self, a: Self::F) -> f32 {
+        sum_lanes(a)
     }
     #[inline(always)]
     fn store(self, a: Self::F, out: &mut [f32; 16]) {
