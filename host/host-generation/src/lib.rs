@@ -1,1 +1,33 @@
-//! Validated request to text: chat template, engine, stop strings, finish reason.
+//! Validated request to text: chat template, tokens, engine, stop sequences, finish reason.
+//!
+//! HTTP, MCP and the command line all speak to this crate and never to the engine, so an answer is
+//! assembled in one place whatever way it leaves the host: streamed or whole, the same text. It must
+//! not know HTTP, plugins or files, and runs no async code; its streams can be polled by such.
+//!
+//! The life of a request: [`Generator::submit`] renders nothing and checks everything, tokenizes and
+//! hands sequences to the engine thread; the [`GenerationStream`] turns their tokens into text as
+//! the reader asks for it. A reader that is slow gets its own sequences paused, one that leaves gets
+//! them cancelled.
+
+mod assembler;
+mod chat_template;
+mod conversation;
+mod error;
+mod generator;
+mod growth;
+mod limits;
+mod mailbox;
+mod models;
+mod python;
+mod request;
+mod stop;
+mod stream;
+mod worker;
+
+pub use chat_template::{ChatPrompt, ChatTemplate};
+pub use error::{GenerationError, TemplateError};
+pub use generator::{Generator, ModelParts, ModelState};
+pub use limits::{CHOICES_MAX, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX};
+pub use models::{ModelEntry, Models};
+pub use request::{GenerationRequest, Prompt};
+pub use stream::{Delta, FinishReason, GenerationEvent, GenerationStream, TokenPiece, TopPiece};

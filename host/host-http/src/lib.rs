@@ -1,1 +1,37 @@
-//! The OpenAI-compatible HTTP surface.
+//! The OpenAI-compatible HTTP surface of the host.
+//!
+//! It turns wire requests into [`host_generation`] requests and their events into JSON or an event
+//! stream, and chooses every status code in one table. It must not know the engine, plugins'
+//! functions or MCP, and it loads nothing itself: what the binary can do to plugins and models
+//! reaches it as [`Admin`].
+//!
+//! The binary makes an [`AppState`], checks its address with [`check_bind`] and calls [`serve`].
+
+mod access;
+mod answer;
+mod body;
+mod chat;
+mod completions;
+mod error;
+mod fields;
+mod front;
+mod ids;
+mod legacy;
+mod limits;
+mod merge;
+mod messages;
+mod models;
+mod operations;
+mod plugins;
+mod router;
+mod sampling;
+mod server;
+mod state;
+mod tokens;
+mod tools;
+mod wire;
+
+pub use access::{BindError, check_bind};
+pub use router::router;
+pub use server::serve;
+pub use state::{Admin, AdminError, AppState, HttpOptions};

@@ -1,2 +1,46 @@
-//! stub
-fn main() {}
+//! `host`: loads language-model backends as plugins and serves them.
+//!
+//! This file only chooses the command; every command is a file of its own. The program contains no
+//! model, kernel or device: those are met at run time, in the plugin folder.
+
+mod args;
+mod bench;
+mod chat;
+mod console;
+mod logging;
+mod model;
+mod plugins;
+mod progress;
+mod run;
+mod serve;
+mod wiring;
+
+use args::{Cli, Command};
+use clap::Parser as _;
+use std::process::ExitCode;
+
+/// What a command can fail with: one line for people.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Command::ProbePlugin { file } = &cli.command {
+        return host_loader::probe_main(file);
+    }
+    logging::start(&cli.log);
+    let outcome = match cli.command {
+        Command::Serve(args) => serve::serve(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Plugins(command) => plugins::plugins(&command),
+        Command::Model(command) => model::model(&command),
+        Command::Bench(args) => bench::bench(&args),
+        Command::ProbePlugin { .. } => Ok(()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console::complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -179,6 +179,29 @@ pub struct SessionOptions<'a> {
     pub threads: usize,
 }
 
+impl<'a> SessionOptions<'a> {
+    /// Options of a session with an f32 KV cache, as many threads as the plugin likes, and nobody
+    /// who is told of progress; `weights` are those of the graph, in its order.
+    #[must_use]
+    pub fn new(
+        graph: Graph,
+        weights: Vec<WeightData>,
+        dtypes: DtypeLookup<'a>,
+        limits: SessionLimits,
+    ) -> Self {
+        let (kv_dtype, threads) = ("f32".to_owned(), 0);
+        Self {
+            graph,
+            weights,
+            dtypes,
+            progress: Progress::new(&|_, _| {}),
+            limits,
+            kv_dtype,
+            threads,
+        }
+    }
+}
+
 /// Sizes a session allocates for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::exhaustive_structs, reason = "built by hosts and testkits field by field")]

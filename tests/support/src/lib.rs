@@ -1,1 +1,23 @@
-//! What the end-to-end tests share: builds plugins, starts the host, talks HTTP.
+//! What the end-to-end tests share: built files, plugin folders, a running host, an HTTP client.
+//!
+//! Tests speak with the host as its users do, through a process, a socket and files; nothing here
+//! links the host. The client is a hundred lines over a socket on purpose: it must be able to hang
+//! up in the middle of an answer, which libraries hide.
+
+mod build;
+mod command;
+mod folder;
+mod host;
+mod http;
+mod repository;
+mod scratch;
+mod wait;
+
+pub use build::{fixtures, host_program, plugin_file, target_dir};
+pub use command::{Finished, cargo, run, run_host};
+pub use folder::{FIVE, PluginFolder, dynamic_library};
+pub use host::TestHost;
+pub use http::{Client, EventStream, Response};
+pub use repository::{data, root, shared};
+pub use scratch::Scratch;
+pub use wait::eventually;

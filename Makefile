@@ -1,0 +1,76 @@
+# Thin on purpose: each target is a cargo line or two, logic lives in Rust. `make help` lists them.
+CARGO ?= cargo
+TARGET = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
+PLUGINS = cpu gguf llama qwen safetensors
+PACKAGES = -p host $(PLUGINS:%=-p plugin-%)
+EXAMPLE = --manifest-path examples/hello-arch/Cargo.toml --locked
+EXT = $(if $(filter Darwin,$(shell uname -s)),dylib,so)
+ARGS ?=
+
+.PHONY: help check dev build test test-prebuild fmt fmt-check lint ci serve run bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+check: ## type-check everything
+	$(CARGO) check --workspace --all-targets --locked
+
+dev: ## unoptimised build of host and plugins
+	$(CARGO) build $(PACKAGES) --locked
+
+build: ## release build, staged to dist/host and dist/plugins
+	$(CARGO) build --release $(PACKAGES) --locked
+	mkdir -p dist/plugins
+	install -m 755 "$(TARGET)/release/host" dist/host.part && mv dist/host.part dist/host
+	for name in $(PLUGINS); do \
+	  file=libplugin_$$name.$(EXT); \
+	  install -m 644 "$(TARGET)/release/$$file" dist/plugins/$$file.part && \
+	  mv dist/plugins/$$file.part dist/plugins/$$file || exit 1; \
+	done
+
+# The end-to-end tests load files that `cargo test` does not build.
+test-prebuild:
+	$(CARGO) build --workspace --locked
+	CARGO_TARGET_DIR="$(abspath $(TARGET))/hello-arch" $(CARGO) build $(EXAMPLE)
+
+test: test-prebuild ## every test; needs nothing beside the checkout
+	if $(CARGO) nextest --version >/dev/null 2>&1; then \
+	  E2E_PREBUILT=1 $(CARGO) nextest run --workspace --locked && \
+	  $(CARGO) test --doc --workspace --locked; \
+	else \
+	  E2E_PREBUILT=1 $(CARGO) test --workspace --locked; \
+	fi
+	CARGO_TARGET_DIR="$(abspath $(TARGET))/hello-arch" $(CARGO) test $(EXAMPLE)
+
+fmt: ## format all code
+	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path examples/hello-arch/Cargo.toml
+
+fmt-check:
+	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path examples/hello-arch/Cargo.toml --check
+
+lint: fmt-check ## formatting, clippy, rustdoc and the repository's own rules
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	CARGO_TARGET_DIR="$(abspath $(TARGET))/hello-arch" $(CARGO) clippy $(EXAMPLE) --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --locked
+	$(CARGO) test -p tidy --locked
+
+ci: ## what continuous integration runs
+	.ci/run
+
+serve: build ## make serve MODEL=path: build what is missing, then serve
+	@test -n "$(MODEL)" || { echo "make serve MODEL=path/to/model.gguf" >&2; exit 2; }
+	dist/host serve --plugins dist/plugins --model "$(MODEL)" $(ARGS)
+
+run: build ## make run MODEL=path PROMPT='..': one answer, or a chat without PROMPT
+	@test -n "$(MODEL)" || { echo "make run MODEL=path/to/model.gguf [PROMPT='..']" >&2; exit 2; }
+	dist/host run --plugins dist/plugins "$(MODEL)" $(if $(PROMPT),"$(PROMPT)") $(ARGS)
+
+bench: build ## make bench MODEL=path: prefill and decode speed
+	@test -n "$(MODEL)" || { echo "make bench MODEL=path/to/model.gguf" >&2; exit 2; }
+	dist/host bench --plugins dist/plugins "$(MODEL)" $(ARGS)
+
+clean: ## remove what was built
+	$(CARGO) clean
+	rm -rf dist examples/hello-arch/target

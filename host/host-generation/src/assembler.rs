@@ -1,0 +1,189 @@
+//! Makes the text of one choice from its tokens.
+//!
+//! Streamed and whole answers both come from here, so they cannot differ. A token's logprobs are
+//! given out with the text that the token begins, never before it and never for text that a stop
+//! sequence took away. It keeps no clock and knows no channel.
+
+use std::collections::VecDeque;
+
+use host_engine::TokenLogprobs;
+use host_model::{Detokenizer, Tokenizer};
+
+use crate::stop::{Match, StopMatcher};
+use crate::stream::{Delta, TokenPiece, TopPiece};
+
+/// What a choice is assembled for.
+#[derive(Debug)]
+pub(crate) struct AssemblerOptions<'a> {
+    pub(crate) tokenizer: &'a Tokenizer,
+    pub(crate) prompt: &'a [u32],
+    /// Text to begin with, if the prompt is echoed.
+    pub(crate) echo: Option<&'a str>,
+    pub(crate) stop: &'a [String],
+    /// Whether logprobs come with the tokens.
+    pub(crate) logprobs: bool,
+}
+
+/// The text of one choice, as far as its tokens have come.
+#[derive(Debug)]
+pub(crate) struct Assembler {
+    tokenizer: Tokenizer,
+    detokenizer: Option<Detokenizer>,
+    matcher: StopMatcher,
+    echo: Option<Echo>,
+    /// Pieces whose text has not been shown, each with the length of text before it.
+    unshown: VecDeque<(TokenPiece, usize)>,
+    /// Characters decoded, held back ones included.
+    decoded_chars: usize,
+    /// Bytes decoded, held back ones included.
+    decoded: usize,
+    shown: usize,
+    /// Tokens since the last delta.
+    fresh_tokens: usize,
+    completion_tokens: usize,
+    logprobs: bool,
+}
+
+/// The prompt, to be shown before the completion.
+#[derive(Debug)]
+struct Echo {
+    text: String,
+    pieces: Vec<TokenPiece>,
+    detokenizer: Detokenizer,
+    chars: usize,
+}
+
+impl Assembler {
+    pub(crate) fn new(options: &AssemblerOptions<'_>) -> Self {
+        let tokenizer = options.tokenizer;
+        let mut assembler = Self {
+            detokenizer: Some(tokenizer.detokenizer(options.prompt)),
+            tokenizer: tokenizer.clone(),
+            matcher: StopMatcher::new(options.stop),
+            echo: options.echo.map(|text| Echo {
+                text: text.to_owned(),
+                pieces: Vec::new(),
+                detokenizer: tokenizer.detokenizer(&[]),
+                chars: 0,
+            }),
+            unshown: VecDeque::new(),
+            decoded_chars: options.echo.map_or(0, |text| text.chars().count()),
+            decoded: 0,
+            shown: 0,
+            fresh_tokens: 0,
+            completion_tokens: 0,
+            logprobs: options.logprobs,
+        };
+        // Nothing comes before the first token of a prompt, so it has no logprob.
+        if let (Some(&first), true) = (options.prompt.first(), options.logprobs) {
+            assembler.score_prompt_token(first, None);
+        }
+        assembler
+    }
+
+    /// Tokens of the completion, as far as the text needed them.
+    pub(crate) fn completion_tokens(&self) -> usize {
+        self.completion_tokens
+    }
+
+    /// Takes the logprobs of prompt tokens, which are shown with the echo.
+    pub(crate) fn push_prompt(&mut self, logprobs: Vec<TokenLogprobs>) {
+        for entry in logprobs {
+            self.score_prompt_token(entry.token, Some(&entry));
+        }
+    }
+
+    /// Takes a token; whether a stop sequence ended the text with it.
+    pub(crate) fn push(
+        &mut self,
+        token: u32,
+        logprobs: Option<&TokenLogprobs>,
+    ) -> (Option<Delta>, bool) {
+        self.fresh_tokens += 1;
+        self.completion_tokens += 1;
+        if let (true, Some(entry)) = (self.logprobs, logprobs) {
+            let piece = piece(&self.tokenizer, entry, self.decoded_chars);
+            self.unshown.push_back((piece, self.decoded));
+        }
+        let text = self.detokenizer.as_mut().map(|it| it.push(token)).unwrap_or_default();
+        self.show(&text)
+    }
+
+    /// The rest of the text once no token comes any more; whether a stop sequence ended it.
+    pub(crate) fn finish(&mut self) -> (Option<Delta>, bool) {
+        let text = self.detokenizer.take().map(Detokenizer::finish).unwrap_or_default();
+        let (delta, stopped) = self.show(&text);
+        if stopped {
+            return (delta, true);
+        }
+        let mut delta = delta.unwrap_or_default();
+        delta.text.push_str(&self.matcher.finish());
+        delta.tokens.extend(self.unshown.drain(..).map(|(piece, _)| piece));
+        delta.token_count += std::mem::take(&mut self.fresh_tokens);
+        (self.with_echo(delta), false)
+    }
+
+    fn show(&mut self, text: &str) -> (Option<Delta>, bool) {
+        self.decoded += text.len();
+        self.decoded_chars += text.chars().count();
+        let (text, stopped) = match self.matcher.push(text) {
+            Match::None(text) => (text, false),
+            Match::Stop(text) => (text, true),
+        };
+        self.shown += text.len();
+        let ready = self.unshown.iter().take_while(|(_, start)| *start < self.shown).count();
+        let tokens: Vec<TokenPiece> = self.unshown.drain(..ready).map(|(piece, _)| piece).collect();
+        if stopped {
+            self.unshown.clear();
+        }
+        if text.is_empty() && tokens.is_empty() && !stopped {
+            return (None, false);
+        }
+        let token_count = std::mem::take(&mut self.fresh_tokens);
+        (self.with_echo(Delta { text, tokens, token_count }), stopped)
+    }
+
+    /// Puts the echo before the first delta; nothing at all is no delta.
+    fn with_echo(&mut self, mut delta: Delta) -> Option<Delta> {
+        if let Some(echo) = self.echo.take() {
+            delta.text.insert_str(0, &echo.text);
+            delta.tokens.splice(0..0, echo.pieces);
+        }
+        let is_empty = delta.text.is_empty() && delta.tokens.is_empty() && delta.token_count == 0;
+        (!is_empty).then_some(delta)
+    }
+
+    fn score_prompt_token(&mut self, token: u32, entry: Option<&TokenLogprobs>) {
+        let Some(echo) = &mut self.echo else { return };
+        let scored = match entry {
+            Some(entry) => piece(&self.tokenizer, entry, echo.chars),
+            None => TokenPiece {
+                id: token,
+                text: self.tokenizer.token_text(token),
+                bytes: self.tokenizer.token_bytes(token),
+                logprob: None,
+                top: Vec::new(),
+                text_offset: echo.chars,
+            },
+        };
+        echo.pieces.push(scored);
+        echo.chars += echo.detokenizer.push(token).chars().count();
+    }
+}
+
+fn piece(tokenizer: &Tokenizer, entry: &TokenLogprobs, text_offset: usize) -> TokenPiece {
+    let top = entry.top.iter().map(|top| TopPiece {
+        id: top.token,
+        text: tokenizer.token_text(top.token),
+        bytes: tokenizer.token_bytes(top.token),
+        logprob: top.logprob,
+    });
+    TokenPiece {
+        id: entry.token,
+        text: tokenizer.token_text(entry.token),
+        bytes: tokenizer.token_bytes(entry.token),
+        logprob: Some(entry.logprob),
+        top: top.collect(),
+        text_offset,
+    }
+}

@@ -1,0 +1,133 @@
+//! Letters to an engine thread: requests, cancellations, readers that caught up.
+//!
+//! A mailbox and not a channel, because a cancellation must never wait for room: letters are bounded
+//! by the places of the engine, which a request takes before it writes. The thread sleeps here when
+//! it has nothing to run. No letter is read here.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use crate::worker::Submission;
+
+/// What an engine thread has to do before its next step.
+#[derive(Debug, Default)]
+pub(crate) struct Letters {
+    pub(crate) submissions: VecDeque<Submission>,
+    pub(crate) cancellations: Vec<Cancellation>,
+    /// Requests whose readers have room again.
+    pub(crate) caught_up: Vec<u64>,
+}
+
+/// A reader that wants no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cancellation {
+    pub(crate) request: u64,
+    /// One choice of it, or all.
+    pub(crate) choice: Option<usize>,
+}
+
+/// Whether the engine thread takes requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// What was taken is finished, then the thread ends.
+    Draining,
+    /// The thread has ended.
+    Closed,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Mailbox {
+    letters: Mutex<(Letters, Phase)>,
+    wake: Condvar,
+    /// Places of the engine that are taken.
+    places: AtomicUsize,
+}
+
+impl Mailbox {
+    /// Takes places for a request of `count` sequences; the sequences in the engine if there are
+    /// not as many.
+    pub(crate) fn take_places(&self, count: usize, limit: usize) -> Result<(), usize> {
+        let add = |taken: usize| taken.checked_add(count).filter(|sum| *sum <= limit);
+        self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).map(|_| ())
+    }
+
+    /// Gives places back.
+    pub(crate) fn free_places(&self, count: usize) {
+        self.places.fetch_sub(count, Ordering::AcqRel);
+    }
+
+    /// Hands a request over; false if the thread takes none any more.
+    pub(crate) fn submit(&self, submission: Submission) -> bool {
+        let mut guard = self.lock();
+        if guard.1 != Phase::Open {
+            return false;
+        }
+        guard.0.submissions.push_back(submission);
+        drop(guard);
+        self.wake.notify_one();
+        true
+    }
+
+    pub(crate) fn cancel(&self, cancellation: Cancellation) {
+        self.write(|letters| letters.cancellations.push(cancellation));
+    }
+
+    pub(crate) fn caught_up(&self, request: u64) {
+        self.write(|letters| letters.caught_up.push(request));
+    }
+
+    /// Lets the thread finish what it has, and no more.
+    pub(crate) fn drain(&self) {
+        let mut guard = self.lock();
+        if guard.1 == Phase::Open {
+            guard.1 = Phase::Draining;
+        }
+        drop(guard);
+        self.wake.notify_one();
+    }
+
+    /// The thread's last act: letters that came too late are dropped, which ends their streams.
+    pub(crate) fn close(&self) {
+        let mut guard = self.lock();
+        guard.1 = Phase::Closed;
+        let letters = std::mem::take(&mut guard.0);
+        drop(guard);
+        drop(letters);
+    }
+
+    /// All letters. Sleeps until there is one if the engine is `idle`; none once the mailbox drains
+    /// and the thread is `unused`.
+    pub(crate) fn collect(&self, idle: bool, unused: bool) -> Option<Letters> {
+        let mut guard = self.lock();
+        loop {
+            let letters = &mut guard.0;
+            let is_empty = letters.submissions.is_empty()
+                && letters.cancellations.is_empty()
+                && letters.caught_up.is_empty();
+            if !idle || !is_empty {
+                return Some(std::mem::take(letters));
+            }
+            if unused && guard.1 != Phase::Open {
+                return None;
+            }
+            guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn write(&self, edit: impl FnOnce(&mut Letters)) {
+        let mut guard = self.lock();
+        if guard.1 != Phase::Closed {
+            edit(&mut guard.0);
+        }
+        drop(guard);
+        self.wake.notify_one();
+    }
+
+    /// Nothing that holds this lock can leave letters half written.
+    fn lock(&self) -> MutexGuard<'_, (Letters, Phase)> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

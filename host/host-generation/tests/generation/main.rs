@@ -1,0 +1,10 @@
+//! Requests through the whole crate: tokenizer, engine thread, assembler, against a scripted model.
+//!
+//! One binary, so that it links once. Nothing here knows how the crate is made inside.
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod requests;
+#[cfg(test)]
+mod templates;

@@ -1,0 +1,161 @@
+//! Who may ask: the listening address, the API key, the host and the origin a request names.
+//!
+//! A local host is reachable by every web page the user visits, so being local is no protection:
+//! a page of another origin is refused, and so is a name that was rebound to this address. It only
+//! judges; the answers are given elsewhere.
+
+use std::net::IpAddr;
+
+use axum::http::{HeaderMap, StatusCode, Uri, header};
+
+use crate::error::ApiError;
+use crate::state::HttpOptions;
+
+/// Paths that anyone may read: they tell a monitor or a browser nothing it must not know.
+const OPEN_PATHS: [&str; 3] = ["/", "/health", "/ready"];
+
+/// Why an address must not be listened on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{address} can be reached from other machines and no API key is set; set one with --api-key, \
+     listen on 127.0.0.1, or pass --insecure"
+)]
+pub struct BindError {
+    /// The address.
+    pub address: IpAddr,
+}
+
+/// Whether an address may be listened on: any with a key, loopback without.
+///
+/// # Errors
+/// Other machines could connect and nobody would be asked for a key.
+pub fn check_bind(address: IpAddr, has_key: bool, insecure: bool) -> Result<(), BindError> {
+    if address.is_loopback() || has_key || insecure { Ok(()) } else { Err(BindError { address }) }
+}
+
+/// Refuses a request that names a host or an origin which is not ours, or that brings no key.
+pub(crate) fn check(options: &HttpOptions, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+    let host = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    let host = host.or_else(|| uri.authority().map(|authority| authority.as_str()));
+    let Some(host) = host else {
+        let message = "the request has no Host header";
+        return Err(ApiError::refused(StatusCode::BAD_REQUEST, "missing_host", message));
+    };
+    if options.loopback_only && !is_loopback_name(host_name(host)) {
+        let message = "the Host header names another machine than this one";
+        return Err(ApiError::refused(StatusCode::FORBIDDEN, "forbidden_host", message));
+    }
+    if let Some(origin) = headers.get(header::ORIGIN)
+        && !origin.to_str().is_ok_and(|origin| is_own_origin(origin, host))
+    {
+        let message = "web pages of this origin may not use the host";
+        return Err(ApiError::refused(StatusCode::FORBIDDEN, "forbidden_origin", message));
+    }
+    Ok(())
+}
+
+/// Refuses a request that does not bring the key.
+pub(crate) fn check_key(
+    options: &HttpOptions,
+    path: &str,
+    headers: &HeaderMap,
+) -> Result<(), ApiError> {
+    let Some(key) = &options.api_key else { return Ok(()) };
+    if OPEN_PATHS.contains(&path) {
+        return Ok(());
+    }
+    let sent = headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
+        .or_else(|| headers.get("x-api-key").map(|value| value.as_bytes()));
+    if sent.is_some_and(|sent| is_equal(sent, key.as_bytes())) {
+        return Ok(());
+    }
+    let message = if sent.is_some() {
+        "the API key is wrong"
+    } else {
+        "an API key is needed: send it as `Authorization: Bearer KEY`"
+    };
+    Err(ApiError::refused(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
+}
+
+/// Compares without telling by its time how much was equal.
+fn is_equal(sent: &[u8], key: &[u8]) -> bool {
+    let mut difference = u8::from(sent.len() != key.len());
+    for (index, byte) in sent.iter().enumerate() {
+        difference |= byte ^ key.get(index % key.len().max(1)).copied().unwrap_or(0);
+    }
+    difference == 0
+}
+
+/// The name in `name:port`, brackets taken off.
+fn host_name(host: &str) -> &str {
+    match host.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or(rest),
+        None => host.split(':').next().unwrap_or(host),
+    }
+}
+
+fn is_loopback_name(name: &str) -> bool {
+    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+/// Pages served from this machine or by this host itself.
+fn is_own_origin(origin: &str, host: &str) -> bool {
+    let Some((scheme, authority)) = origin.split_once("://") else { return false };
+    matches!(scheme, "http" | "https")
+        && (authority == host || is_loopback_name(host_name(authority)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check_bind, is_equal, is_own_origin};
+
+    fn check_origin(origin: &str, expected: bool) {
+        assert_eq!(is_own_origin(origin, "box.lan:8080"), expected, "{origin}");
+    }
+
+    #[test]
+    fn only_local_and_own_pages_are_welcome() {
+        check_origin("http://localhost:3000", true);
+        check_origin("http://127.0.0.1", true);
+        check_origin("https://[::1]:8080", true);
+        check_origin("http://box.lan:8080", true);
+        check_origin("http://box.lan:9999", false);
+        check_origin("http://evil.example", false);
+        check_origin("http://localhost.evil.example", false);
+        check_origin("http://127.0.0.1.evil.example", false);
+        check_origin("null", false);
+        check_origin("file://localhost", false);
+    }
+
+    #[test]
+    fn other_machines_need_a_key() {
+        let check = |address: &str, has_key, insecure, expected| {
+            let address = address.parse().expect("an address");
+            assert_eq!(check_bind(address, has_key, insecure).is_ok(), expected, "{address}");
+        };
+        check("127.0.0.1", false, false, true);
+        check("127.8.8.8", false, false, true);
+        check("::1", false, false, true);
+        check("0.0.0.0", false, false, false);
+        check("192.168.1.5", false, false, false);
+        check("0.0.0.0", true, false, true);
+        check("::", false, true, true);
+    }
+
+    #[test]
+    fn keys_are_equal_only_as_a_whole() {
+        let check = |sent: &str, expected| {
+            assert_eq!(is_equal(sent.as_bytes(), b"secret"), expected, "{sent}");
+        };
+        check("secret", true);
+        check("Secret", false);
+        check("secre", false);
+        check("secretsecret", false);
+        check("", false);
+    }
+}

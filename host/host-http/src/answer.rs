@@ -1,0 +1,263 @@
+//! Sends a generation's events as one JSON answer or as an event stream.
+//!
+//! Both are made from the same events and differ in nothing but when they are sent. What chat and
+//! text completions have of their own is a [`Form`]. A client that leaves drops the answer, and with
+//! it the generation.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use host_generation::{Delta, FinishReason, GenerationEvent, TokenPiece};
+use serde::Serialize;
+use tokio_stream::Stream;
+
+use crate::error::{ApiError, ErrorBody};
+use crate::limits::CHUNK_BYTES;
+use crate::merge::MergedStream;
+use crate::wire::{self, Envelope, PromptDetails, Usage};
+
+/// What an endpoint's answers look like.
+pub(crate) trait Form: Send + Unpin + 'static {
+    /// A choice of a whole answer.
+    type Whole: Serialize + Send;
+    /// A choice of a chunk.
+    type Chunk: Serialize;
+
+    const OBJECT: &'static str;
+    const CHUNK_OBJECT: &'static str;
+
+    /// Sent before anything else of a choice.
+    fn opening(index: usize) -> Option<Self::Chunk>;
+    fn delta(&self, index: usize, text: String, pieces: Vec<TokenPiece>) -> Self::Chunk;
+    fn closing(index: usize, reason: FinishReason) -> Self::Chunk;
+    fn whole(
+        &self,
+        index: usize,
+        text: String,
+        pieces: Vec<TokenPiece>,
+        reason: FinishReason,
+    ) -> Self::Whole;
+}
+
+/// How an answer is sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delivery {
+    Whole,
+    Stream {
+        /// Whether a last chunk tells the tokens used.
+        include_usage: bool,
+    },
+}
+
+/// What all chunks of an answer have in common.
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) id: String,
+    pub(crate) created: u64,
+    pub(crate) model: String,
+    pub(crate) fingerprint: String,
+}
+
+/// An answer about to be sent.
+#[derive(Debug)]
+pub(crate) struct Job<F> {
+    pub(crate) stream: MergedStream,
+    pub(crate) head: Head,
+    pub(crate) form: F,
+    pub(crate) delivery: Delivery,
+}
+
+/// Sends it.
+pub(crate) async fn respond<F: Form>(mut job: Job<F>) -> Result<Response, ApiError> {
+    job.stream.begin().await?;
+    match job.delivery {
+        Delivery::Whole => whole(job).await,
+        Delivery::Stream { include_usage } => Ok(streamed(job, include_usage)),
+    }
+}
+
+#[derive(Default)]
+struct Gathered {
+    text: String,
+    pieces: Vec<TokenPiece>,
+    reason: Option<FinishReason>,
+}
+
+async fn whole<F: Form>(mut job: Job<F>) -> Result<Response, ApiError> {
+    let mut gathered: Vec<Gathered> = Vec::new();
+    gathered.resize_with(job.stream.choice_count(), Gathered::default);
+    let mut usage = Tally::new(&job.stream);
+    while let Some(event) = job.stream.next().await {
+        match event {
+            GenerationEvent::Delta { choice, delta } => {
+                gathered[choice].text.push_str(&delta.text);
+                gathered[choice].pieces.extend(delta.tokens);
+            }
+            GenerationEvent::Finished { choice, reason, completion_tokens, cached_tokens } => {
+                usage.add(completion_tokens, cached_tokens);
+                gathered[choice].reason = Some(reason);
+            }
+            GenerationEvent::Failed { error, .. } => return Err(error.into()),
+        }
+    }
+    let choice = |(index, choice): (usize, Gathered)| {
+        // A stream ends only when each of its choices has.
+        let reason = choice.reason.unwrap_or(FinishReason::Stop);
+        job.form.whole(index, choice.text, choice.pieces, reason)
+    };
+    let choices: Vec<F::Whole> = gathered.into_iter().enumerate().map(choice).collect();
+    let body = job.head.envelope(F::OBJECT, &choices, Some(Some(usage.usage())));
+    Ok((wire::JSON, wire::to_json(&body)).into_response())
+}
+
+fn streamed<F: Form>(job: Job<F>, include_usage: bool) -> Response {
+    let count = job.stream.choice_count();
+    let events = EventStream {
+        usage: Tally::new(&job.stream),
+        job,
+        include_usage,
+        opened: vec![false; count],
+        ended: false,
+    };
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        // Proxies that buffer would turn the stream into one late answer.
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    (headers, Body::from_stream(events)).into_response()
+}
+
+/// The answer as server-sent events.
+struct EventStream<F> {
+    job: Job<F>,
+    include_usage: bool,
+    usage: Tally,
+    /// Which choices have had their opening.
+    opened: Vec<bool>,
+    ended: bool,
+}
+
+impl<F: Form> Stream for EventStream<F> {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut out = Vec::new();
+        while !self.ended && out.len() < CHUNK_BYTES {
+            match self.job.stream.poll_next(cx) {
+                Poll::Ready(Some(event)) => self.write(event, &mut out),
+                Poll::Ready(None) => self.write_end(&mut out),
+                Poll::Pending => break,
+            }
+        }
+        match (out.is_empty(), self.ended) {
+            (false, _) => Poll::Ready(Some(Ok(out.into()))),
+            (true, true) => Poll::Ready(None),
+            (true, false) => Poll::Pending,
+        }
+    }
+}
+
+impl<F: Form> EventStream<F> {
+    fn write(&mut self, event: GenerationEvent, out: &mut Vec<u8>) {
+        match event {
+            GenerationEvent::Delta { choice, delta: Delta { text, tokens, .. } } => {
+                self.open(choice, out);
+                let chunk = self.job.form.delta(choice, text, tokens);
+                self.write_chunk(&[chunk], out);
+            }
+            GenerationEvent::Finished { choice, reason, completion_tokens, cached_tokens } => {
+                self.usage.add(completion_tokens, cached_tokens);
+                self.open(choice, out);
+                self.write_chunk(&[F::closing(choice, reason)], out);
+            }
+            GenerationEvent::Failed { error, .. } => {
+                let error = ApiError::from(error);
+                write_event(&ErrorBody { error: &error }, out);
+                self.ended = true;
+            }
+        }
+    }
+
+    fn open(&mut self, choice: usize, out: &mut Vec<u8>) {
+        if !std::mem::replace(&mut self.opened[choice], true)
+            && let Some(chunk) = F::opening(choice)
+        {
+            self.write_chunk(&[chunk], out);
+        }
+    }
+
+    fn write_chunk(&self, choices: &[F::Chunk], out: &mut Vec<u8>) {
+        // With a usage chunk to come, the others say that theirs is not it.
+        let usage = self.include_usage.then_some(None);
+        write_event(&self.job.head.envelope(F::CHUNK_OBJECT, choices, usage), out);
+    }
+
+    fn write_end(&mut self, out: &mut Vec<u8>) {
+        if self.include_usage {
+            let usage = Some(Some(self.usage.usage()));
+            let choices: &[F::Chunk] = &[];
+            write_event(&self.job.head.envelope(F::CHUNK_OBJECT, choices, usage), out);
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+        self.ended = true;
+    }
+}
+
+fn write_event(body: &impl Serialize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: ");
+    out.extend_from_slice(&wire::to_json(body));
+    out.extend_from_slice(b"\n\n");
+}
+
+impl Head {
+    fn envelope<'a, C>(
+        &'a self,
+        object: &'static str,
+        choices: &'a [C],
+        usage: Option<Option<Usage>>,
+    ) -> Envelope<'a, C> {
+        Envelope {
+            id: &self.id,
+            object,
+            created: self.created,
+            model: &self.model,
+            system_fingerprint: &self.fingerprint,
+            choices,
+            usage,
+        }
+    }
+}
+
+/// Counts the tokens of an answer.
+#[derive(Debug)]
+struct Tally {
+    prompt: usize,
+    completion: usize,
+    cached: usize,
+}
+
+impl Tally {
+    fn new(stream: &MergedStream) -> Self {
+        Self { prompt: stream.prompt_token_count(), completion: 0, cached: 0 }
+    }
+
+    fn add(&mut self, completion: usize, cached: usize) {
+        self.completion += completion;
+        // The choices of a prompt share it, so what one found cached counts once.
+        self.cached = self.cached.max(cached);
+    }
+
+    fn usage(&self) -> Usage {
+        Usage {
+            prompt_tokens: self.prompt,
+            completion_tokens: self.completion,
+            total_tokens: self.prompt + self.completion,
+            prompt_tokens_details: PromptDetails { cached_tokens: self.cached },
+        }
+    }
+}

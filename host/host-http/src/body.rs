@@ -1,0 +1,87 @@
+//! Reads a request's body: bounded in size and time, JSON and nothing else.
+//!
+//! The work on it (parsing, rendering, tokenizing) can take long for a large body, so it is done off
+//! the threads that serve connections. It looks at no field.
+
+use axum::body::Bytes;
+use axum::extract::Request;
+use axum::http::{HeaderMap, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+
+use crate::error::ApiError;
+use crate::fields::kind;
+use crate::limits::BODY_TIMEOUT;
+use crate::state::AppState;
+
+/// The bytes of a JSON body.
+pub(crate) async fn read(state: &AppState, request: Request) -> Result<Bytes, ApiError> {
+    let limit = state.options().body_bytes_max;
+    check_headers(request.headers(), limit)?;
+    let body = Limited::new(request.into_body(), limit);
+    let collected = tokio::time::timeout(BODY_TIMEOUT, body.collect()).await.map_err(|_| {
+        let message = "the request body did not arrive in time";
+        ApiError::refused(StatusCode::REQUEST_TIMEOUT, "request_timeout", message)
+    })?;
+    match collected {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
+        Err(error) => {
+            Err(ApiError::invalid_json(format!("the request body could not be read: {error}")))
+        }
+    }
+}
+
+/// The JSON object that the bytes hold.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
+    let value: Value = serde_json::from_slice(bytes).map_err(|error| {
+        ApiError::invalid_json(format!("the request body is not JSON: {error}"))
+    })?;
+    match value {
+        Value::Object(object) => Ok(object),
+        other => {
+            let message = format!("the request body is {}, expected an object", kind(&other));
+            Err(ApiError::invalid_json(message))
+        }
+    }
+}
+
+/// Runs what may take its time where no connection waits for it.
+pub(crate) async fn run_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
+    let task = tokio::task::spawn_blocking(work);
+    task.await.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request's work panicked");
+        Err(ApiError::internal("the request met a bug of the host; its log says more"))
+    })
+}
+
+fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(encoding) = text(header::CONTENT_ENCODING)
+        && !encoding.eq_ignore_ascii_case("identity")
+    {
+        return Err(unsupported_media("the body is compressed, expected it plain"));
+    }
+    if let Some(content_type) = text(header::CONTENT_TYPE) {
+        let media = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        if media != "application/json" && !media.ends_with("+json") {
+            return Err(unsupported_media("the body's type is not application/json"));
+        }
+    }
+    let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
+    if length.is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    Ok(())
+}
+
+fn unsupported_media(message: &str) -> ApiError {
+    ApiError::refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", message)
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let message = format!("the request body is larger than {limit} bytes");
+    ApiError::refused(StatusCode::PAYLOAD_TOO_LARGE, "request_too_large", message)
+}

@@ -1,0 +1,146 @@
+//! `POST /v1/chat/completions`.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use host_generation::{ChatPrompt, FinishReason, Generator, Prompt, TOP_LOGPROBS_MAX, TokenPiece};
+
+use crate::answer::{Form, Job, respond};
+use crate::body;
+use crate::error::ApiError;
+use crate::fields::Fields;
+use crate::limits::TOKENS_MAX;
+use crate::merge::MergedStream;
+use crate::models::head;
+use crate::state::AppState;
+use crate::wire::{
+    ChatChoice, ChatChunkChoice, ChatLogprobs, Message, MessageDelta, finish_reason,
+};
+use crate::{messages, sampling, tools};
+
+/// Answers a conversation.
+pub(crate) async fn chat(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(&state, request).await?;
+    let job = body::run_blocking(move || prepare(&state, &bytes)).await?;
+    respond(job).await
+}
+
+fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<ChatForm>, ApiError> {
+    let object = body::parse(bytes)?;
+    let fields = Fields::of_request(&object);
+    let generator = state.model(fields.text("model")?)?;
+    let chat = chat_prompt(&fields)?;
+    let logprobs = logprobs(&fields)?;
+    let delivery = sampling::delivery(&fields)?;
+    tools::check_response_format(&fields)?;
+    let mut request = sampling::request(&fields, generator.limits().vocab_size)?;
+    let text = generator.render_chat(&chat)?;
+    // The template writes the special tokens itself.
+    request.prompt = Prompt::Text { text, add_special: false };
+    request.tokens_max = tokens_max(&fields)?;
+    request.logprobs = logprobs;
+    let choices = request.choices;
+    let stream = generator.submit(request)?;
+    Ok(Job {
+        stream: MergedStream::new(vec![stream], choices),
+        head: head(&generator, "chatcmpl-"),
+        form: ChatForm { logprobs: logprobs.is_some() },
+        delivery,
+    })
+}
+
+/// The conversation of a request, with the tools and the variables that it brings.
+pub(crate) fn chat_prompt(fields: &Fields<'_>) -> Result<ChatPrompt, ApiError> {
+    if fields.flag("continue_final_message")? {
+        let message = "continue_final_message is not supported";
+        return Err(ApiError::unsupported("continue_final_message", message));
+    }
+    let kwargs = fields.object("chat_template_kwargs")?.cloned().unwrap_or_default();
+    let add_generation_prompt =
+        fields.value("add_generation_prompt").is_none() || fields.flag("add_generation_prompt")?;
+    let messages = messages::messages(fields)?;
+    Ok(ChatPrompt { messages, tools: tools::tools(fields)?, add_generation_prompt, kwargs })
+}
+
+/// Tokens of a conversation.
+pub(crate) fn chat_tokens(
+    generator: &Generator,
+    fields: &Fields<'_>,
+) -> Result<Vec<u32>, ApiError> {
+    let text = generator.render_chat(&chat_prompt(fields)?)?;
+    Ok(generator.tokenize(&text, false)?)
+}
+
+fn tokens_max(fields: &Fields<'_>) -> Result<Option<usize>, ApiError> {
+    let newer = fields.integer("max_completion_tokens", 1..=TOKENS_MAX)?;
+    let older = fields.integer("max_tokens", 1..=TOKENS_MAX)?;
+    Ok(newer.or(older).map(|count| count as usize))
+}
+
+fn logprobs(fields: &Fields<'_>) -> Result<Option<u8>, ApiError> {
+    let top = fields.integer("top_logprobs", 0..=i64::from(TOP_LOGPROBS_MAX))?;
+    match (fields.flag("logprobs")?, top) {
+        (true, top) => Ok(Some(top.unwrap_or(0) as u8)),
+        (false, None | Some(0)) => Ok(None),
+        (false, Some(_)) => {
+            let message = "top_logprobs needs logprobs to be true";
+            Err(ApiError::wrong_value("top_logprobs", message))
+        }
+    }
+}
+
+/// The shape of chat answers.
+#[derive(Debug)]
+struct ChatForm {
+    logprobs: bool,
+}
+
+impl ChatForm {
+    fn logprobs(&self, pieces: Vec<TokenPiece>) -> Option<ChatLogprobs> {
+        self.logprobs.then(|| ChatLogprobs::new(pieces))
+    }
+}
+
+impl Form for ChatForm {
+    type Whole = ChatChoice;
+    type Chunk = ChatChunkChoice;
+
+    const OBJECT: &'static str = "chat.completion";
+    const CHUNK_OBJECT: &'static str = "chat.completion.chunk";
+
+    fn opening(index: usize) -> Option<ChatChunkChoice> {
+        let delta = MessageDelta { role: Some("assistant"), content: Some(String::new()) };
+        Some(ChatChunkChoice { index, delta, logprobs: None, finish_reason: None })
+    }
+
+    fn delta(&self, index: usize, text: String, pieces: Vec<TokenPiece>) -> ChatChunkChoice {
+        let delta = MessageDelta { role: None, content: Some(text) };
+        ChatChunkChoice { index, delta, logprobs: self.logprobs(pieces), finish_reason: None }
+    }
+
+    fn closing(index: usize, reason: FinishReason) -> ChatChunkChoice {
+        ChatChunkChoice {
+            index,
+            delta: MessageDelta::default(),
+            logprobs: None,
+            finish_reason: Some(finish_reason(reason)),
+        }
+    }
+
+    fn whole(
+        &self,
+        index: usize,
+        text: String,
+        pieces: Vec<TokenPiece>,
+        reason: FinishReason,
+    ) -> ChatChoice {
+        ChatChoice {
+            index,
+            message: Message { role: "assistant", content: text, refusal: None },
+            logprobs: self.logprobs(pieces),
+            finish_reason: finish_reason(reason),
+        }
+    }
+}

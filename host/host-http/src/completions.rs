@@ -1,0 +1,175 @@
+//! `POST /v1/completions`: text or tokens in, text out.
+//!
+//! The older endpoint, which evaluation and benchmark tools still speak: several prompts at once,
+//! prompts as tokens, and `echo` with logprobs, which scores a given text.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use host_generation::{FinishReason, GenerationRequest, Prompt, TOP_LOGPROBS_MAX, TokenPiece};
+use serde_json::Value;
+
+use crate::answer::{Form, Job, respond};
+use crate::error::ApiError;
+use crate::fields::{Fields, kind};
+use crate::legacy::TextLogprobs;
+use crate::limits::{ANSWERS_MAX, COMPLETION_TOKENS_DEFAULT, TOKENS_MAX};
+use crate::merge::MergedStream;
+use crate::models::head;
+use crate::state::AppState;
+use crate::wire::{TextChoice, finish_reason};
+use crate::{body, sampling};
+
+/// Continues one or more prompts.
+pub(crate) async fn completions(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(&state, request).await?;
+    let job = body::run_blocking(move || prepare(&state, &bytes)).await?;
+    respond(job).await
+}
+
+fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<TextForm>, ApiError> {
+    let object = body::parse(bytes)?;
+    let fields = Fields::of_request(&object);
+    let generator = state.model(fields.text("model")?)?;
+    let prompts = prompts(&fields)?;
+    let delivery = sampling::delivery(&fields)?;
+    let mut request = sampling::request(&fields, generator.limits().vocab_size)?;
+    request.echo = fields.flag("echo")?;
+    request.tokens_max = Some(tokens_max(&fields, request.echo)?);
+    let logprobs = fields.integer("logprobs", 0..=i64::from(TOP_LOGPROBS_MAX))?;
+    request.logprobs = logprobs.map(|count| count as u8);
+    refuse_unsupported(&fields, &request)?;
+    let choices = request.choices;
+    if prompts.len() * choices > ANSWERS_MAX {
+        let found = prompts.len() * choices;
+        let message = format!("{found} answers are asked for, expected at most {ANSWERS_MAX}");
+        return Err(ApiError::wrong_value("prompt", message));
+    }
+    let form = TextForm { logprobs: logprobs.is_some() };
+    let submit = |prompt| {
+        let request = GenerationRequest { prompt, ..request.clone() };
+        generator.submit(request).map_err(|error| match ApiError::from(error) {
+            error if error.code() == "context_length_exceeded" => error.about("prompt"),
+            error => error,
+        })
+    };
+    let streams = prompts.into_iter().map(submit).collect::<Result<Vec<_>, _>>()?;
+    Ok(Job {
+        stream: MergedStream::new(streams, choices),
+        head: head(&generator, "cmpl-"),
+        form,
+        delivery,
+    })
+}
+
+fn prompts(fields: &Fields<'_>) -> Result<Vec<Prompt>, ApiError> {
+    const PARAM: &str = "prompt";
+    let text = |text: &str| Prompt::Text { text: text.to_owned(), add_special: true };
+    match fields.value(PARAM) {
+        None => Err(ApiError::missing(PARAM)),
+        Some(Value::String(one)) => Ok(vec![text(one)]),
+        Some(Value::Array(entries)) => match entries.first() {
+            None => Err(ApiError::wrong_value(PARAM, "prompt is empty, expected at least one")),
+            Some(Value::Number(_)) => Ok(vec![tokens(entries)?]),
+            Some(_) => entries
+                .iter()
+                .map(|entry| match entry {
+                    Value::String(one) => Ok(text(one)),
+                    Value::Array(entries) => tokens(entries),
+                    other => Err(wrong_prompt(other)),
+                })
+                .collect(),
+        },
+        Some(other) => Err(wrong_prompt(other)),
+    }
+}
+
+fn tokens(entries: &[Value]) -> Result<Prompt, ApiError> {
+    let token = |entry: &Value| {
+        let token = entry.as_u64().and_then(|token| u32::try_from(token).ok());
+        token.ok_or_else(|| wrong_prompt(entry))
+    };
+    Ok(Prompt::Tokens(entries.iter().map(token).collect::<Result<_, _>>()?))
+}
+
+fn wrong_prompt(found: &Value) -> ApiError {
+    let expected = "a string, an array of strings, or an array of token ids or of such arrays";
+    ApiError::wrong_type("prompt", expected, kind(found))
+}
+
+/// No token may be asked for only where the prompt itself is the answer.
+fn tokens_max(fields: &Fields<'_>, echo: bool) -> Result<usize, ApiError> {
+    let least = if echo { 0 } else { 1 };
+    let newer = fields.integer("max_completion_tokens", least..=TOKENS_MAX)?;
+    let older = fields.integer("max_tokens", least..=TOKENS_MAX)?;
+    Ok(newer.or(older).map_or(COMPLETION_TOKENS_DEFAULT, |count| count as usize))
+}
+
+fn refuse_unsupported(fields: &Fields<'_>, request: &GenerationRequest) -> Result<(), ApiError> {
+    if let Some(best_of) = fields.integer("best_of", 1..=TOKENS_MAX)?
+        && best_of as usize != request.choices
+    {
+        let message = "best_of other than n is not supported";
+        return Err(ApiError::unsupported("best_of", message));
+    }
+    if fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
+        return Err(ApiError::unsupported("suffix", "suffix is not supported"));
+    }
+    Ok(())
+}
+
+/// The shape of text completions.
+#[derive(Debug)]
+struct TextForm {
+    logprobs: bool,
+}
+
+impl TextForm {
+    fn choice(
+        &self,
+        index: usize,
+        text: String,
+        pieces: Vec<TokenPiece>,
+        reason: Option<FinishReason>,
+    ) -> TextChoice {
+        TextChoice {
+            text,
+            index,
+            logprobs: self.logprobs.then(|| TextLogprobs::new(pieces)),
+            finish_reason: reason.map(finish_reason),
+        }
+    }
+}
+
+impl Form for TextForm {
+    type Whole = TextChoice;
+    type Chunk = TextChoice;
+
+    const OBJECT: &'static str = "text_completion";
+    const CHUNK_OBJECT: &'static str = "text_completion";
+
+    fn opening(_index: usize) -> Option<TextChoice> {
+        None
+    }
+
+    fn delta(&self, index: usize, text: String, pieces: Vec<TokenPiece>) -> TextChoice {
+        self.choice(index, text, pieces, None)
+    }
+
+    fn closing(index: usize, reason: FinishReason) -> TextChoice {
+        let finish_reason = Some(finish_reason(reason));
+        TextChoice { text: String::new(), index, logprobs: None, finish_reason }
+    }
+
+    fn whole(
+        &self,
+        index: usize,
+        text: String,
+        pieces: Vec<TokenPiece>,
+        reason: FinishReason,
+    ) -> TextChoice {
+        self.choice(index, text, pieces, Some(reason))
+    }
+}

@@ -1,0 +1,224 @@
+//! The one table from what went wrong to OpenAI's error object and its status.
+//!
+//! Clients branch on status and `code`, people read `message`, and libraries point at `param`. Every
+//! refusal of this crate passes through here, so that no path answers in another shape. Nothing is
+//! decided here beyond the wire form.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use host_generation::GenerationError;
+use host_model::LoadErrorKind;
+use serde::Serialize;
+
+use crate::limits::QUOTE_CHARS_MAX;
+use crate::state::AdminError;
+use crate::wire;
+
+/// An error as it goes over the wire.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct ApiError {
+    #[serde(skip)]
+    pub(crate) status: StatusCode,
+    message: Box<str>,
+    r#type: &'static str,
+    param: Option<Box<str>>,
+    code: &'static str,
+    /// Figures of a prompt that is too long, as clients of other hosts know them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_prompt_tokens: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    n_ctx: Option<usize>,
+    #[serde(skip)]
+    retry_after_s: Option<u32>,
+}
+
+/// The body of an error's answer, and of an error inside an event stream.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorBody<'a> {
+    pub(crate) error: &'a ApiError,
+}
+
+const INVALID: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+impl ApiError {
+    pub(crate) fn new(
+        status: StatusCode,
+        r#type: &'static str,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self {
+            status,
+            message: message.into().into(),
+            r#type,
+            param: None,
+            code,
+            n_prompt_tokens: None,
+            n_ctx: None,
+            retry_after_s: None,
+        }
+    }
+
+    fn bad(code: &'static str, param: impl Into<Box<str>>, message: impl Into<String>) -> Self {
+        let error = Self::new(StatusCode::BAD_REQUEST, INVALID, code, message);
+        Self { param: Some(param.into()), ..error }
+    }
+
+    /// A field of the wrong JSON type.
+    pub(crate) fn wrong_type(param: impl Into<Box<str>>, expected: &str, found: &str) -> Self {
+        let param = param.into();
+        let message = format!("{param} is {found}, expected {expected}");
+        Self::bad("invalid_type", param, message)
+    }
+
+    /// A field of the right type and a wrong value.
+    pub(crate) fn wrong_value(param: impl Into<Box<str>>, message: impl Into<String>) -> Self {
+        Self::bad("invalid_value", param, message)
+    }
+
+    /// A field that must be there.
+    pub(crate) fn missing(param: impl Into<Box<str>>) -> Self {
+        let param = param.into();
+        let message = format!("{param} is missing");
+        Self::bad("missing_required_parameter", param, message)
+    }
+
+    /// A value that OpenAI's API knows and this host does not.
+    pub(crate) fn unsupported(param: impl Into<Box<str>>, message: impl Into<String>) -> Self {
+        Self::bad("unsupported_value", param, message)
+    }
+
+    /// A body that is no JSON object.
+    pub(crate) fn invalid_json(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, INVALID, "invalid_json", message)
+    }
+
+    /// No such model.
+    pub(crate) fn unknown_model(id: &str, failure: Option<&str>) -> Self {
+        let id = quote(id);
+        let message = match failure {
+            Some(why) => format!("the model {id} could not be loaded: {why}"),
+            None => format!("the model {id} does not exist; GET /v1/models lists those that do"),
+        };
+        let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message);
+        Self { param: Some("model".into()), ..error }
+    }
+
+    /// The host stops.
+    pub(crate) fn draining() -> Self {
+        let message = "the host is shutting down and takes no new requests";
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, "shutting_down", message);
+        Self { retry_after_s: Some(1), ..error }
+    }
+
+    /// A bug of the host.
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal_error", message)
+    }
+
+    /// A refusal that concerns the way of asking and not the request's content.
+    pub(crate) fn refused(
+        status: StatusCode,
+        code: &'static str,
+        message: impl Into<String>,
+    ) -> Self {
+        Self::new(status, INVALID, code, message)
+    }
+
+    fn server(code: &'static str, message: String) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, code, message)
+    }
+
+    /// The same error about another field.
+    pub(crate) fn about(self, param: &str) -> Self {
+        Self { param: Some(param.into()), ..self }
+    }
+
+    /// Its code, which labels the metrics.
+    pub(crate) fn code(&self) -> &'static str {
+        self.code
+    }
+
+    fn too_long(message: String, tokens: Option<usize>, limit: usize) -> Self {
+        let error = Self::bad("context_length_exceeded", "messages", message);
+        Self { n_prompt_tokens: tokens, n_ctx: Some(limit), ..error }
+    }
+}
+
+impl From<GenerationError> for ApiError {
+    fn from(error: GenerationError) -> Self {
+        let message = error.to_string();
+        match error {
+            GenerationError::InvalidRequest { param, .. } => Self::wrong_value(param, message),
+            GenerationError::PromptTooLong { tokens, limit } => {
+                Self::too_long(message, Some(tokens), limit)
+            }
+            GenerationError::PromptTextTooLong { limit, .. } => {
+                Self::too_long(message, None, limit)
+            }
+            GenerationError::QueueFull { retry_after_s, .. } => {
+                let status = StatusCode::TOO_MANY_REQUESTS;
+                let error = Self::new(status, "rate_limit_error", "rate_limit_exceeded", message);
+                Self { retry_after_s: Some(retry_after_s), ..error }
+            }
+            GenerationError::Template(_) => Self::bad("invalid_messages", "messages", message),
+            GenerationError::Tokenizer { .. } => Self::server("tokenizer_error", message),
+            GenerationError::Model { .. } => Self::server("model_error", message),
+            GenerationError::NoFiniteLogits { .. } => Self::server("model_error", message),
+            GenerationError::Faulted { .. } => Self::server("model_faulted", message),
+            GenerationError::ShuttingDown => {
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                let error = Self::new(status, SERVER, "shutting_down", message);
+                Self { retry_after_s: Some(1), ..error }
+            }
+            GenerationError::Start { .. } => Self::server("model_error", message),
+        }
+    }
+}
+
+impl From<AdminError> for ApiError {
+    fn from(error: AdminError) -> Self {
+        let (status, r#type, code) = match error.kind {
+            LoadErrorKind::NotFound => (StatusCode::NOT_FOUND, INVALID, "checkpoint_not_found"),
+            LoadErrorKind::Invalid => (StatusCode::BAD_REQUEST, INVALID, "invalid_checkpoint"),
+            LoadErrorKind::Unsupported => (StatusCode::BAD_REQUEST, INVALID, "unsupported_model"),
+            LoadErrorKind::Memory => {
+                (StatusCode::INSUFFICIENT_STORAGE, SERVER, "insufficient_memory")
+            }
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "load_failed"),
+        };
+        let is_about_path = status.is_client_error();
+        let error = Self::new(status, r#type, code, error.message);
+        Self { param: is_about_path.then(|| "path".into()), ..error }
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let body = wire::to_json(&ErrorBody { error: &self });
+        let mut response = (self.status, wire::JSON, body).into_response();
+        if let Some(seconds) = self.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.status == StatusCode::UNAUTHORIZED {
+            let challenge = HeaderValue::from_static("Bearer");
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response.extensions_mut().insert(ErrorCode(self.code));
+        response
+    }
+}
+
+/// The code of an error answer, for the metrics.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ErrorCode(pub(crate) &'static str);
+
+/// A client's words, short enough to repeat.
+pub(crate) fn quote(text: &str) -> String {
+    let mut quoted: String = text.chars().take(QUOTE_CHARS_MAX).collect();
+    if quoted.len() < text.len() {
+        quoted.push('…');
+    }
+    format!("`{}`", quoted.escape_debug())
+}

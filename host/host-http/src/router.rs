@@ -1,0 +1,71 @@
+//! The routes, each named once: for the router, and as a label of the metrics.
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use crate::error::ApiError;
+use crate::state::AppState;
+use crate::{chat, completions, front, models, operations, plugins, tokens};
+
+/// Every route, as the router and the metrics know it.
+const ROUTES: [&str; 16] = [
+    "/",
+    "/health",
+    "/ready",
+    "/metrics",
+    "/v1/models",
+    "/v1/models/load",
+    "/v1/models/unload",
+    "/v1/models/{*id}",
+    "/v1/plugins",
+    "/v1/plugins/rescan",
+    "/v1/chat/completions",
+    "/v1/completions",
+    "/tokenize",
+    "/detokenize",
+    "/v1/tokenize",
+    "/v1/detokenize",
+];
+
+/// The whole surface.
+pub fn router(state: AppState) -> Router {
+    Router::new()
+        .route("/", get(operations::page))
+        .route("/health", get(operations::health))
+        .route("/ready", get(operations::ready))
+        .route("/metrics", get(operations::metrics))
+        .route("/v1/models", get(models::list))
+        .route("/v1/models/load", post(models::load))
+        .route("/v1/models/unload", post(models::unload))
+        .route("/v1/models/{*id}", get(models::show))
+        .route("/v1/plugins", get(plugins::list))
+        .route("/v1/plugins/rescan", post(plugins::rescan))
+        .route("/v1/chat/completions", post(chat::chat))
+        .route("/v1/completions", post(completions::completions))
+        .route("/tokenize", post(tokens::tokenize))
+        .route("/detokenize", post(tokens::detokenize))
+        .route("/v1/tokenize", post(tokens::tokenize))
+        .route("/v1/detokenize", post(tokens::detokenize))
+        .fallback(no_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(state.clone(), front::front))
+        .with_state(state)
+}
+
+/// The label of a route in the metrics; what a client made up has none of its own.
+pub(crate) fn route_label(matched: Option<&str>) -> &'static str {
+    let known = |matched| ROUTES.into_iter().find(|route| *route == matched);
+    matched.and_then(known).unwrap_or("other")
+}
+
+async fn no_route() -> ApiError {
+    let message = "there is nothing at this path; the API is under /v1";
+    ApiError::refused(StatusCode::NOT_FOUND, "not_found", message)
+}
+
+async fn wrong_method() -> ApiError {
+    let message = "this path is not served for this method";
+    ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
+}

@@ -1,0 +1,131 @@
+//! The fields that chat and text completions share: how tokens are chosen and where they end.
+//!
+//! The defaults are OpenAI's, not the checkpoint's: a client that sets temperature 0 gets it, and a
+//! request means the same for every model. Only ranges are judged here.
+
+use host_engine::SamplingParams;
+use host_generation::{
+    CHOICES_MAX, GenerationRequest, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX,
+};
+use serde_json::Value;
+
+use crate::answer::Delivery;
+use crate::error::{ApiError, quote};
+use crate::fields::{Fields, kind};
+use crate::limits::TOKENS_MAX;
+
+/// Most tokens that may be biased.
+const LOGIT_BIAS_MAX: usize = 1024;
+
+/// A request with everything but its prompt, its length and its logprobs.
+pub(crate) fn request(
+    fields: &Fields<'_>,
+    vocab_size: usize,
+) -> Result<GenerationRequest, ApiError> {
+    Ok(GenerationRequest {
+        choices: fields.integer("n", 1..=CHOICES_MAX as i64)?.map_or(1, |n| n as usize),
+        tokens_min: fields.integer("min_tokens", 0..=TOKENS_MAX)?.map_or(0, |n| n as usize),
+        sampling: sampling(fields, vocab_size)?,
+        // A seed is any integer; a negative one is as good as another.
+        seed: seed(fields)?,
+        stop: stop(fields)?,
+        ignore_eos: fields.flag("ignore_eos")?,
+        ..GenerationRequest::default()
+    })
+}
+
+/// Whether and how the answer is streamed.
+pub(crate) fn delivery(fields: &Fields<'_>) -> Result<Delivery, ApiError> {
+    let include_usage = match fields.value("stream_options") {
+        Some(options) => Fields::of_object(options, "stream_options")?.flag("include_usage")?,
+        None => false,
+    };
+    match fields.flag("stream")? {
+        true => Ok(Delivery::Stream { include_usage }),
+        false => Ok(Delivery::Whole),
+    }
+}
+
+fn sampling(fields: &Fields<'_>, vocab_size: usize) -> Result<SamplingParams, ApiError> {
+    let number = |name, range, default: f32| {
+        fields.number(name, range).map(|number| number.map_or(default, |number| number as f32))
+    };
+    let top_p = number("top_p", 0.0..=1.0, 1.0)?;
+    if top_p == 0.0 {
+        return Err(ApiError::wrong_value("top_p", "top_p is 0, expected more than 0, at most 1"));
+    }
+    let top_k = fields.integer("top_k", -1..=TOKENS_MAX)?.unwrap_or(0);
+    Ok(SamplingParams {
+        temperature: number("temperature", 0.0..=2.0, 1.0)?,
+        top_p,
+        // Other hosts write -1 for no limit.
+        top_k: usize::try_from(top_k).unwrap_or(0),
+        min_p: number("min_p", 0.0..=1.0, 0.0)?,
+        repetition_penalty: number("repetition_penalty", 0.01..=10.0, 1.0)?,
+        presence_penalty: number("presence_penalty", -2.0..=2.0, 0.0)?,
+        frequency_penalty: number("frequency_penalty", -2.0..=2.0, 0.0)?,
+        logit_bias: logit_bias(fields, vocab_size)?,
+        seed: 0,
+    })
+}
+
+fn seed(fields: &Fields<'_>) -> Result<Option<u64>, ApiError> {
+    match fields.value("seed") {
+        Some(Value::Number(number)) if number.is_u64() => Ok(number.as_u64()),
+        _ => Ok(fields.integer("seed", i64::MIN..=i64::MAX)?.map(i64::cast_unsigned)),
+    }
+}
+
+fn stop(fields: &Fields<'_>) -> Result<Vec<String>, ApiError> {
+    let entries = match fields.value("stop") {
+        None => return Ok(Vec::new()),
+        Some(Value::Array(entries)) => entries.as_slice(),
+        Some(one) => std::slice::from_ref(one),
+    };
+    if entries.len() > STOP_SEQUENCES_MAX {
+        let found = entries.len();
+        let message = format!("stop has {found} entries, expected at most {STOP_SEQUENCES_MAX}");
+        return Err(ApiError::wrong_value("stop", message));
+    }
+    entries
+        .iter()
+        .map(|entry| match entry {
+            Value::String(text) if (1..=STOP_SEQUENCE_BYTES_MAX).contains(&text.len()) => {
+                Ok(text.clone())
+            }
+            Value::String(text) => {
+                let message = format!(
+                    "a stop sequence has {} bytes, expected 1 to {STOP_SEQUENCE_BYTES_MAX}",
+                    text.len()
+                );
+                Err(ApiError::wrong_value("stop", message))
+            }
+            other => {
+                Err(ApiError::wrong_type("stop", "a string or an array of strings", kind(other)))
+            }
+        })
+        .collect()
+}
+
+fn logit_bias(fields: &Fields<'_>, vocab_size: usize) -> Result<Vec<(u32, f32)>, ApiError> {
+    let Some(biases) = fields.object("logit_bias")? else { return Ok(Vec::new()) };
+    let wrong = |message: String| ApiError::wrong_value("logit_bias", message);
+    if biases.len() > LOGIT_BIAS_MAX {
+        let found = biases.len();
+        let message = format!("logit_bias has {found} entries, expected at most {LOGIT_BIAS_MAX}");
+        return Err(wrong(message));
+    }
+    let bias = |(token, bias): (&String, &Value)| {
+        let id = token.parse::<u32>().ok().filter(|id| (*id as usize) < vocab_size);
+        let id = id.ok_or_else(|| {
+            let token = quote(token);
+            wrong(format!("logit_bias names {token}, expected token ids below {vocab_size}"))
+        })?;
+        let number = bias.as_f64().filter(|number| (-100.0..=100.0).contains(number));
+        let number = number.ok_or_else(|| {
+            wrong(format!("logit_bias of token {id} must be a number from -100 to 100"))
+        })?;
+        Ok((id, number as f32))
+    };
+    biases.iter().map(bias).collect()
+}

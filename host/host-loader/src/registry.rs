@@ -1,0 +1,176 @@
+//! Who answers for what: an immutable snapshot of the loaded plugins.
+//!
+//! A rescan makes a new snapshot; models that run keep what they have. Of several providers of one
+//! claim the pinned one answers, else the highest score, then the highest version, then the name.
+
+use crate::facets::KnownFacet;
+use crate::loader::LoadedPlugin;
+use crate::{ArchitectureProvider, ComputeProvider, DtypeProvider, FormatProvider, PluginReport};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// The loaded plugins, found by claim.
+#[derive(Debug, Default)]
+pub struct Registry {
+    reports: Vec<PluginReport>,
+    formats: Vec<Arc<FormatProvider>>,
+    architectures: BTreeMap<String, Arc<ArchitectureProvider>>,
+    dtypes: BTreeMap<String, DtypeProvider>,
+    computes: BTreeMap<String, Arc<ComputeProvider>>,
+    /// Names of the compute devices, best first.
+    devices: Vec<String>,
+}
+
+impl Registry {
+    /// Every plugin file, good or bad, sorted by file.
+    #[must_use]
+    pub fn plugins(&self) -> &[PluginReport] {
+        &self.reports
+    }
+
+    /// The formats, best first.
+    #[must_use]
+    pub fn formats(&self) -> &[Arc<FormatProvider>] {
+        &self.formats
+    }
+
+    /// Who answers for an architecture.
+    #[must_use]
+    pub fn architecture(&self, claim: &str) -> Option<Arc<ArchitectureProvider>> {
+        self.architectures.get(claim).cloned()
+    }
+
+    /// Every architecture there is, with its plugin.
+    #[must_use]
+    pub fn architecture_claims(&self) -> Vec<(String, String)> {
+        let row = |(claim, provider): (&String, &Arc<ArchitectureProvider>)| {
+            (claim.clone(), provider.plugin.clone())
+        };
+        self.architectures.iter().map(row).collect()
+    }
+
+    /// Who provides a dtype.
+    #[must_use]
+    pub fn dtype(&self, name: &str) -> Option<DtypeProvider> {
+        self.dtypes.get(name).cloned()
+    }
+
+    /// The compute device of that name, or the best there is.
+    #[must_use]
+    pub fn compute(&self, device: Option<&str>) -> Option<Arc<ComputeProvider>> {
+        let device = device.or_else(|| self.devices.first().map(String::as_str))?;
+        self.computes.get(device).cloned()
+    }
+
+    /// Builds a snapshot; `pins` says which plugin answers for `kind:claim`.
+    pub(crate) fn new(
+        plugins: &[Arc<LoadedPlugin>],
+        mut reports: Vec<PluginReport>,
+        pins: &BTreeMap<String, String>,
+    ) -> Self {
+        let mut registry = Self::default();
+        let mut winners: BTreeMap<String, Rank<'_>> = BTreeMap::new();
+        for offer in offers(plugins) {
+            let key = format!("{}:{}", offer.kind, offer.claim);
+            let rank = offer.rank(pins.get(&key).map(String::as_str));
+            match winners.get(&key) {
+                Some(best) if *best >= rank => continue,
+                _ => winners.insert(key, rank),
+            };
+            registry.take(&offer);
+        }
+        note_shadowed(&mut reports, plugins, &winners);
+        registry.formats.sort_by_key(|format| {
+            std::cmp::Reverse(winners.get(&format!("format:{}", format.name)).map(|rank| rank.1))
+        });
+        registry.devices = registry.computes.keys().cloned().collect();
+        registry.devices.sort_by_key(|device| {
+            std::cmp::Reverse(winners.get(&format!("compute:{device}")).copied())
+        });
+        reports.sort_by(|a, b| a.file.cmp(&b.file));
+        registry.reports = reports;
+        registry
+    }
+
+    fn take(&mut self, offer: &Offer<'_>) {
+        let (name, plugin) = (offer.provider.to_owned(), offer.plugin.to_owned());
+        let claim = offer.claim.to_owned();
+        match offer.facet {
+            KnownFacet::Architecture(facet) => {
+                let provider = Arc::new(ArchitectureProvider { name, plugin, facet });
+                self.architectures.insert(claim, provider);
+            }
+            KnownFacet::Format(facet) => {
+                self.formats.retain(|format| format.name != claim);
+                self.formats.push(Arc::new(FormatProvider { name: claim, plugin, facet }));
+            }
+            KnownFacet::Quantization(facet) => {
+                let dtypes = crate::quantization::dtypes(facet).unwrap_or_default();
+                let found = dtypes.into_iter().find(|dtype| dtype.name() == claim);
+                if let Some(dtype) = found {
+                    self.dtypes.insert(claim, DtypeProvider { dtype, plugin });
+                }
+            }
+            KnownFacet::Compute(facet) => {
+                self.computes.insert(claim, Arc::new(ComputeProvider { name, plugin, facet }));
+            }
+        }
+    }
+}
+
+/// Pinned, score, version, name: the larger one answers. Names compare backwards, so that the
+/// first in the alphabet wins a tie.
+type Rank<'a> = (bool, u32, &'a semver::Version, std::cmp::Reverse<&'a str>);
+
+/// One claim of one provider.
+struct Offer<'a> {
+    kind: &'a str,
+    claim: &'a str,
+    provider: &'a str,
+    plugin: &'a str,
+    version: &'a semver::Version,
+    score: u32,
+    facet: KnownFacet,
+}
+
+impl<'a> Offer<'a> {
+    fn rank(&self, pin: Option<&str>) -> Rank<'a> {
+        (pin == Some(self.plugin), self.score, self.version, std::cmp::Reverse(self.plugin))
+    }
+}
+
+fn offers(plugins: &[Arc<LoadedPlugin>]) -> impl Iterator<Item = Offer<'_>> {
+    plugins.iter().flat_map(|plugin| {
+        let manifest = &plugin.open.manifest;
+        plugin.open.facets.iter().flat_map(move |(provider, facet)| {
+            provider.claims.iter().map(move |claim| Offer {
+                kind: &provider.kind,
+                claim,
+                provider: &provider.name,
+                plugin: &manifest.name,
+                version: &manifest.version,
+                score: provider.score,
+                facet: *facet,
+            })
+        })
+    })
+}
+
+/// Tells each plugin which of its claims another one answers.
+fn note_shadowed(
+    reports: &mut [PluginReport],
+    plugins: &[Arc<LoadedPlugin>],
+    winners: &BTreeMap<String, Rank<'_>>,
+) {
+    for offer in offers(plugins) {
+        let key = format!("{}:{}", offer.kind, offer.claim);
+        let Some(winner) = winners.get(&key).map(|rank| rank.3.0) else { continue };
+        if winner == offer.plugin {
+            continue;
+        }
+        let report = reports.iter_mut().find(|report| report.name == offer.plugin);
+        if let Some(report) = report {
+            report.shadowed.push(format!("{key} ({winner})"));
+        }
+    }
+}

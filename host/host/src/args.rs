@@ -1,0 +1,277 @@
+//! The command line: every flag, its environment twin and its help, declared once.
+//!
+//! Help, man pages and the operating guide follow from here. Nothing is computed in this file.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Loads language-model backends as plugins and serves them through one OpenAI-compatible API.
+#[derive(Debug, Parser)]
+#[command(name = "host", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Examples:
+  host serve --plugins ./plugins --model qwen2.5-0.5b-q8_0.gguf
+  host run qwen2.5-0.5b-q8_0.gguf \"Why is the sky blue?\"
+  host plugins check ./libarch_foo.so
+  host model graph --dot qwen2.5-0.5b-q8_0.gguf | dot -Tsvg > graph.svg")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serve models over HTTP.
+    Serve(ServeArgs),
+    /// Answer one prompt, or chat when no prompt is given.
+    Run(RunArgs),
+    /// List, inspect and check plugins.
+    #[command(subcommand)]
+    Plugins(PluginsCommand),
+    /// Look into a model file without serving it.
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Measure prefill and decode speed, time to first token, load time and memory.
+    Bench(BenchArgs),
+    /// Load one plugin file and report; the host runs this in a child before it trusts a file.
+    #[command(hide = true)]
+    ProbePlugin {
+        /// The plugin file.
+        file: PathBuf,
+    },
+}
+
+/// What is logged, and how.
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// What to log: error, warn, info, debug, trace, or a filter such as `host_loader=debug`.
+    #[arg(long, env = "HOST_LOG", global = true, default_value = "warn", hide_short_help = true)]
+    pub(crate) log: String,
+    /// Form of a log line on stderr.
+    #[arg(long, env = "HOST_LOG_FORMAT", global = true, default_value = "text")]
+    #[arg(hide_short_help = true)]
+    pub(crate) log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// Where plugins come from.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct PluginArgs {
+    /// Folder of plugins; may be repeated. Without it: `plugins` beside the program.
+    #[arg(long = "plugins", value_name = "DIR", env = "HOST_PLUGINS", value_delimiter = ':')]
+    pub(crate) dirs: Vec<PathBuf>,
+    /// Use this plugin for a claim that several offer, such as `compute:cpu=cpu`.
+    #[arg(long = "pin", value_name = "KIND:CLAIM=PLUGIN", env = "HOST_PIN", value_delimiter = ',')]
+    pub(crate) pins: Vec<String>,
+    /// Folder for what the host remembers about plugin files. Without it: `host` in the user's
+    /// cache folder.
+    #[arg(long, value_name = "DIR", env = "HOST_CACHE_DIR")]
+    pub(crate) cache_dir: Option<PathBuf>,
+    /// Seconds a new plugin may take to load in the probing child.
+    #[arg(long, env = "HOST_PROBE_TIMEOUT_S", default_value_t = 5, hide_short_help = true)]
+    pub(crate) probe_timeout_s: u64,
+}
+
+/// How a model is loaded and run.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct LoadArgs {
+    /// Compute device, as a compute plugin names it. Without it: the best there is.
+    #[arg(long, env = "HOST_DEVICE")]
+    pub(crate) device: Option<String>,
+    /// Threads to compute with; 0 uses every core.
+    #[arg(long, short = 't', env = "HOST_THREADS", default_value_t = 0)]
+    pub(crate) threads: usize,
+    /// Most tokens a sequence may hold. Without it: the model's own limit, as far as the KV memory
+    /// reaches.
+    #[arg(long, short = 'c', env = "HOST_CONTEXT_LENGTH")]
+    pub(crate) context_length: Option<usize>,
+    /// Memory the KV cache of a model may take, in MiB.
+    #[arg(long, value_name = "MIB", env = "HOST_KV_MEMORY", default_value_t = 2048)]
+    pub(crate) kv_memory: u64,
+    /// Element type of the KV cache: auto (f32 for float models, f16 for quantized ones), f32, f16.
+    #[arg(long, env = "HOST_KV_DTYPE", default_value = "auto")]
+    pub(crate) kv_dtype: String,
+    /// Tokens in a block of the KV cache.
+    #[arg(long, env = "HOST_BLOCK_SIZE", default_value_t = 32, hide_short_help = true)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub(crate) block_size: usize,
+    /// Most tokens in one step; prompts are prefilled in chunks of at most this.
+    #[arg(long, env = "HOST_BATCH_TOKENS_MAX", default_value_t = 512, hide_short_help = true)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65536))]
+    pub(crate) batch_tokens_max: usize,
+    /// Most sequences that run at once.
+    #[arg(long, env = "HOST_SEQUENCES_MAX", default_value_t = 64)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
+    pub(crate) sequences_max: usize,
+    /// Most sequences that wait for a place; beyond it requests are answered with 429.
+    #[arg(long, env = "HOST_QUEUE_MAX", default_value_t = 128)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=65536))]
+    pub(crate) queue_max: usize,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    /// Model to serve, as PATH or ID=PATH; may be repeated.
+    #[arg(long = "model", short = 'm', value_name = "[ID=]PATH", env = "HOST_MODEL")]
+    #[arg(value_delimiter = ',')]
+    pub(crate) models: Vec<String>,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+}
+
+/// The HTTP surface.
+#[derive(Debug, Args)]
+pub(crate) struct HttpArgs {
+    /// Address to listen on.
+    #[arg(long, env = "HOST_BIND", default_value = "127.0.0.1")]
+    pub(crate) bind: IpAddr,
+    /// Port to listen on; 0 takes a free one.
+    #[arg(long, short = 'p', env = "HOST_PORT", default_value_t = 8080)]
+    pub(crate) port: u16,
+    /// Key that clients must send; needed for any address that is not loopback.
+    #[arg(long, env = "HOST_API_KEY", hide_env_values = true)]
+    pub(crate) api_key: Option<String>,
+    /// Listen on another address than loopback without a key.
+    #[arg(long, env = "HOST_INSECURE")]
+    pub(crate) insecure: bool,
+    /// Most bytes of a request body.
+    #[arg(long, env = "HOST_BODY_BYTES_MAX", default_value_t = 32 << 20, hide_short_help = true)]
+    pub(crate) body_bytes_max: usize,
+    /// Most open connections.
+    #[arg(long, env = "HOST_CONNECTIONS_MAX", default_value_t = 4096, hide_short_help = true)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    pub(crate) connections_max: usize,
+    /// Seconds that running streams get to finish when the host is told to stop.
+    #[arg(long, env = "HOST_GRACE_S", default_value_t = 30, hide_short_help = true)]
+    pub(crate) grace_s: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Model file or folder.
+    #[arg(env = "HOST_MODEL")]
+    pub(crate) model: PathBuf,
+    /// Prompt; without it an interactive chat begins.
+    pub(crate) prompt: Option<String>,
+    /// Continue the prompt as plain text instead of answering it as a chat message.
+    #[arg(long)]
+    pub(crate) raw: bool,
+    /// System message of the chat.
+    #[arg(long, short = 's', env = "HOST_SYSTEM")]
+    pub(crate) system: Option<String>,
+    /// Most tokens of an answer.
+    #[arg(long, short = 'n', env = "HOST_MAX_TOKENS")]
+    pub(crate) max_tokens: Option<usize>,
+    /// 0 always takes the likeliest token; higher is more varied.
+    #[arg(long, env = "HOST_TEMPERATURE", default_value_t = 0.7)]
+    pub(crate) temperature: f32,
+    /// Sample among the likeliest tokens that make up this share.
+    #[arg(long, env = "HOST_TOP_P", default_value_t = 0.95)]
+    pub(crate) top_p: f32,
+    /// Same seed, same answer.
+    #[arg(long, env = "HOST_SEED")]
+    pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginsCommand {
+    /// Every file in the plugin folders with its verdict.
+    List {
+        #[command(flatten)]
+        plugins: PluginArgs,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// One plugin with its providers, claims and needs.
+    Inspect {
+        /// Name of the plugin.
+        name: String,
+        #[command(flatten)]
+        plugins: PluginArgs,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a plugin file that is not in the folder: would this host load it?
+    Check {
+        /// The plugin file.
+        file: PathBuf,
+        #[command(flatten)]
+        plugins: PluginArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelCommand {
+    /// What a model is, which plugins it would use and how much memory it would take.
+    Inspect {
+        /// Model file or folder.
+        model: PathBuf,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        plugins: PluginArgs,
+        #[command(flatten)]
+        load: LoadArgs,
+    },
+    /// The graph its architecture plugin writes.
+    Graph {
+        /// Model file or folder.
+        model: PathBuf,
+        /// As JSON, the form that crosses the plugin boundary.
+        #[arg(long, conflicts_with = "dot")]
+        json: bool,
+        /// In the language of Graphviz.
+        #[arg(long)]
+        dot: bool,
+        #[command(flatten)]
+        plugins: PluginArgs,
+        #[command(flatten)]
+        load: LoadArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// Model file or folder.
+    #[arg(env = "HOST_MODEL")]
+    pub(crate) model: PathBuf,
+    /// Prompt tokens to prefill.
+    #[arg(long, default_value_t = 512)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) prompt_tokens: usize,
+    /// Tokens to decode.
+    #[arg(long, default_value_t = 64)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+    pub(crate) decode_tokens: usize,
+    /// Runs of each; the median is shown.
+    #[arg(long, default_value_t = 3)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
+    pub(crate) repeats: usize,
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}

@@ -1,0 +1,93 @@
+//! From flags to the parts of the host: the loader, load options, a running model.
+
+use crate::Failure;
+use crate::args::{LoadArgs, PluginArgs};
+use crate::progress::LoadBar;
+use host_generation::Generator;
+use host_loader::{Loader, LoaderOptions, Registry};
+use host_metrics::Metrics;
+use host_model::{LoadOptions, LoadedModel};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Largest plugin file that is looked at.
+const PLUGIN_BYTES_MAX: u64 = 1 << 30;
+
+/// A loader for the folders of the flags.
+pub(crate) fn loader(args: &PluginArgs) -> Result<Loader, Failure> {
+    let program = std::env::current_exe()?;
+    let dirs = if args.dirs.is_empty() { vec![default_dir(&program)] } else { args.dirs.clone() };
+    let mut pins = BTreeMap::new();
+    for pin in &args.pins {
+        let (claim, plugin) = pin
+            .split_once('=')
+            .ok_or_else(|| format!("--pin {pin}: KIND:CLAIM=PLUGIN expected"))?;
+        pins.insert(claim.to_owned(), plugin.to_owned());
+    }
+    Ok(Loader::new(LoaderOptions {
+        plugin_dirs: dirs,
+        cache_dir: args.cache_dir.clone().or_else(user_cache_dir),
+        probe_program: program,
+        probe_timeout: Duration::from_secs(args.probe_timeout_s),
+        file_bytes_max: PLUGIN_BYTES_MAX,
+        pins,
+    }))
+}
+
+/// The plugins of the flags, scanned once.
+pub(crate) fn registry(args: &PluginArgs) -> Result<Arc<Registry>, Failure> {
+    Ok(loader(args)?.scan())
+}
+
+fn default_dir(program: &Path) -> PathBuf {
+    program.parent().unwrap_or(Path::new(".")).join("plugins")
+}
+
+fn user_cache_dir() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let base = set("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
+        set("LOCALAPPDATA")
+            .map(PathBuf::from)
+            .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache")))
+    })?;
+    Some(base.join("host"))
+}
+
+/// Load options of the flags.
+pub(crate) fn load_options(args: &LoadArgs) -> LoadOptions {
+    LoadOptions {
+        id: None,
+        device: args.device.clone(),
+        threads: args.threads,
+        kv_dtype: args.kv_dtype.clone(),
+        context_length: args.context_length,
+        kv_bytes_max: args.kv_memory.saturating_mul(1 << 20),
+        block_size: args.block_size,
+        batch_tokens_max: args.batch_tokens_max,
+        sequences_max: args.sequences_max,
+        queue_max: args.queue_max,
+    }
+}
+
+/// Loads a model with a progress bar.
+pub(crate) fn load(
+    registry: &Arc<Registry>,
+    path: &Path,
+    options: &LoadOptions,
+) -> Result<LoadedModel, Failure> {
+    let bar = LoadBar::new(&format!("loading {}", path.display()));
+    Ok(host_model::load(registry, path, options, &|done, total| bar.report(done, total))?)
+}
+
+/// Loads a model and starts its engine, for the commands that use one model.
+pub(crate) fn generator(
+    plugins: &PluginArgs,
+    load_args: &LoadArgs,
+    path: &Path,
+) -> Result<Generator, Failure> {
+    let registry = registry(plugins)?;
+    let model = load(&registry, path, &load_options(load_args))?;
+    Ok(Generator::spawn(model, Metrics::new())?)
+}

@@ -1,0 +1,161 @@
+//! What each weight of the graph is used as, and what that costs: matrices to pack, vectors,
+//! embedding tables.
+//!
+//! Checked and sized before any data is read, so that an estimate is as good as a session. Two
+//! weights that name the same bytes share one packed matrix; an embedding is never packed, because
+//! a step reads few of its rows. Nothing here allocates in proportion to the weights.
+
+use crate::kernel::Kernel;
+use crate::memory::ALIGNMENT;
+use graph::{Graph, Op, WeightId};
+use plugin_api::{DtypeLookup, Error, WeightData};
+
+/// Index into [`Inventory::matrices`].
+pub(crate) type MatrixId = usize;
+
+/// Tensors by use.
+#[derive(Debug)]
+pub(crate) struct Inventory {
+    /// Distinct matrices.
+    pub(crate) matrices: Vec<Matrix>,
+    /// Bytes of all packed matrices.
+    pub(crate) packed_bytes: usize,
+    tensors: Vec<Tensor>,
+    matrix_of: Vec<Option<MatrixId>>,
+}
+
+/// The bytes of a weight and how to read them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Tensor {
+    pub(crate) kernel: Kernel,
+    /// Rows of `row_bytes`, as the checkpoint has them.
+    pub(crate) bytes: &'static [u8],
+    pub(crate) rows: usize,
+    /// Values in a row.
+    pub(crate) k: usize,
+}
+
+/// A matrix in the layout of its kernel.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Matrix {
+    pub(crate) source: Tensor,
+    /// Where its packed bytes begin in the region of all matrices.
+    pub(crate) packed_start: usize,
+}
+
+impl Inventory {
+    /// Sorts the weights that the graph's nodes use.
+    pub(crate) fn new(
+        graph: &Graph,
+        weights: &[WeightData],
+        dtypes: DtypeLookup<'_>,
+    ) -> Result<Self, Error> {
+        if weights.len() != graph.weights.len() {
+            return Err(Error::failed(format!(
+                "{} weights expected, {} found",
+                graph.weights.len(),
+                weights.len()
+            )));
+        }
+        let tensor = |index: usize| tensor(&graph.weights[index], weights[index], dtypes);
+        let mut inventory = Self {
+            matrices: Vec::new(),
+            packed_bytes: 0,
+            tensors: (0..weights.len()).map(tensor).collect::<Result<_, _>>()?,
+            matrix_of: vec![None; weights.len()],
+        };
+        for node in &graph.nodes {
+            if let Op::Linear { weight, .. } = node.op {
+                let role = &graph.weights[weight].role;
+                inventory.add_matrix(weight).map_err(|error| error.context(role))?;
+            }
+        }
+        Ok(inventory)
+    }
+
+    /// Any weight as the checkpoint has it.
+    pub(crate) fn tensor(&self, weight: WeightId) -> Tensor {
+        self.tensors[weight]
+    }
+
+    /// The matrix of a weight that a linear op uses.
+    pub(crate) fn matrix_of(&self, weight: WeightId) -> MatrixId {
+        self.matrix_of[weight].expect("every weight of a linear op was added as a matrix")
+    }
+
+    fn add_matrix(&mut self, weight: WeightId) -> Result<(), Error> {
+        let source = self.tensors[weight];
+        let same = |matrix: &Matrix| {
+            std::ptr::eq(matrix.source.bytes, source.bytes)
+                && matrix.source.k == source.k
+                && matrix.source.kernel.name() == source.kernel.name()
+        };
+        let id = match self.matrices.iter().position(same) {
+            Some(id) => id,
+            None => {
+                let packed_start = self.packed_bytes;
+                let end = source.packed_bytes()?.checked_add(packed_start);
+                self.packed_bytes = end
+                    .and_then(|end| end.checked_next_multiple_of(ALIGNMENT))
+                    .ok_or_else(|| Error::invalid("the matrices are larger than any memory"))?;
+                self.matrices.push(Matrix { source, packed_start });
+                self.matrices.len() - 1
+            }
+        };
+        self.matrix_of[weight] = Some(id);
+        Ok(())
+    }
+}
+
+impl Tensor {
+    /// Bytes of the whole matrix packed, after making sure that its groups lie one after another.
+    fn packed_bytes(&self) -> Result<usize, Error> {
+        let group = self.kernel.row_group();
+        let whole = self.kernel.packed_bytes(self.rows, self.k);
+        let last = (self.rows - 1) / group * group;
+        let parts = self.kernel.packed_bytes(last, self.k).checked_add(self.rows_packed(last));
+        if whole == 0 || parts != Some(whole) {
+            return Err(Error::unsupported(format!(
+                "dtype {} packs {} rows of {} values into {whole} bytes, but its groups into \
+                 {parts:?}: update the plugin that provides it",
+                self.kernel.name(),
+                self.rows,
+                self.k
+            )));
+        }
+        Ok(whole)
+    }
+
+    fn rows_packed(&self, begin: usize) -> usize {
+        self.kernel.packed_bytes(self.rows - begin, self.k)
+    }
+}
+
+fn tensor(
+    weight: &graph::Weight,
+    data: WeightData,
+    dtypes: DtypeLookup<'_>,
+) -> Result<Tensor, Error> {
+    let role = &weight.role;
+    let kernel = Kernel::find(data.dtype, role, dtypes)?;
+    let k = *weight.shape.last().unwrap_or(&0);
+    if k == 0 || !k.is_multiple_of(kernel.block_len()) {
+        return Err(Error::invalid(format!(
+            "weight {role} has rows of {k} values, whole blocks of {} expected for dtype {}",
+            kernel.block_len(),
+            data.dtype
+        )));
+    }
+    let rows = weight.shape[..weight.shape.len() - 1].iter().product();
+    let expected = kernel.row_bytes(k).checked_mul(rows);
+    if expected != Some(data.bytes.len()) {
+        return Err(Error::invalid(format!(
+            "weight {role} of shape {:?} in dtype {} has {} bytes, {} expected",
+            weight.shape,
+            data.dtype,
+            data.bytes.len(),
+            expected.unwrap_or(usize::MAX)
+        )));
+    }
+    Ok(Tensor { kernel, bytes: data.bytes, rows, k })
+}

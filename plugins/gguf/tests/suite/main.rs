@@ -1,0 +1,49 @@
+//! Behaviour of the GGUF plugin as a host sees it: through the traits, on real and damaged files.
+
+mod bad_files;
+mod checkpoints;
+mod fuzz;
+mod tokenizers_match;
+mod writer;
+
+use plugin_api::{Error, Format};
+use plugin_gguf::{Gguf, GgufCheckpoint};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A file that is gone when the test is.
+struct TempFile(PathBuf);
+
+impl TempFile {
+    fn new(bytes: &[u8]) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("plugin-gguf-{}-{number}.gguf", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, bytes).expect("the temporary folder is writable");
+        Self(path)
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // What cannot be removed stays in the temporary folder.
+        let _unremoved = std::fs::remove_file(&self.0);
+    }
+}
+
+fn open_bytes(bytes: &[u8]) -> Result<GgufCheckpoint, Error> {
+    Gguf::open(&TempFile::new(bytes).0)
+}
+
+/// A file or folder of the shared test data, unless that is absent.
+#[expect(clippy::print_stdout, reason = "a skipped test has to say so")]
+fn shared(path: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared");
+    let found = root.join(path);
+    if found.exists() {
+        return Some(found);
+    }
+    println!("skipped: {} is absent", found.display());
+    None
+}

@@ -1,0 +1,142 @@
+//! A folder full of bad plugins: each gets a reason, the good ones beside them serve.
+
+use crate::{stories, text};
+use serde_json::{Value, json};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use support::{
+    Client, FIVE, PluginFolder, TestHost, dynamic_library, fixtures, plugin_file, run, run_host,
+    shared,
+};
+
+/// The reports of `/v1/plugins`, wherever the list stands in the answer.
+fn reports(client: &Client) -> Vec<Value> {
+    let answer = client.get("/v1/plugins").ok();
+    let list = answer.get("data").or_else(|| answer.get("plugins")).unwrap_or(&answer);
+    list.as_array().expect("a list of plugins").clone()
+}
+
+fn field<'a>(report: &'a Value, key: &str) -> &'a str {
+    report[key].as_str().unwrap_or_default()
+}
+
+/// Every file that is not one of the five has a state and one line of reason.
+fn check_reasons(reports: &[Value]) {
+    for report in reports {
+        let name = field(report, "name");
+        if FIVE.contains(&name) && report["state"] == "loaded" {
+            continue;
+        }
+        let reason = field(report, "reason");
+        assert!(!reason.is_empty(), "no reason: {report}");
+        assert!(!reason.contains('\n') && reason.len() < 500, "not one line: {report}");
+    }
+}
+
+fn check_five_serve(client: &Client, reports: &[Value]) {
+    for plugin in FIVE {
+        let loaded =
+            |report: &&Value| field(report, "name") == *plugin && report["state"] == "loaded";
+        assert_eq!(reports.iter().filter(loaded).count(), 1, "{plugin}: {reports:#?}");
+    }
+    let body = json!({ "model": "stories", "prompt": "Once upon a time", "max_tokens": 4 });
+    client.post("/v1/completions", &body).ok();
+}
+
+fn check_folder(folder: &Path, file_count_min: usize) {
+    let model = format!("stories={}", stories());
+    let host = TestHost::serve(folder, &["--model", &model, "--probe-timeout-s", "1"]);
+    let client = host.client();
+    let reports = reports(&client);
+    assert!(reports.len() >= file_count_min, "{} of {file_count_min}: {reports:#?}", reports.len());
+    check_reasons(&reports);
+    check_five_serve(&client, &reports);
+    // A second look must not trip over what the first one quarantined.
+    client.post("/v1/plugins/rescan", &json!({})).ok();
+    check_five_serve(&client, &self::reports(&client));
+}
+
+/// Damaged and foreign files that need no compiler.
+#[test]
+fn damaged_files_are_listed_beside_the_good_ones() {
+    let plugins = PluginFolder::with(FIVE);
+    let good = fs::read(plugins.file("llama")).expect("a plugin");
+    let file = |name: &str| plugins.path().join(dynamic_library(name));
+    let write =
+        |name: &str, bytes: &[u8]| fs::write(file(name), bytes).expect("the folder is ours");
+    write("empty", b"");
+    write("text", b"hello, I am not a plugin\n");
+    write("head", &good[..64]);
+    write("half", &good[..good.len() / 2]);
+    write("almost", &good[..good.len() - 40]);
+    let mut foreign = good.clone();
+    foreign[18] = !foreign[18];
+    write("foreign-machine", &foreign);
+    let mut bad = 6;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::symlink;
+        symlink(file("loop-b"), file("loop-a")).expect("a link");
+        symlink(file("loop-a"), file("loop-b")).expect("a link");
+        symlink(plugins.path().join("nowhere"), file("dangling")).expect("a link");
+        bad += 3;
+    }
+    check_folder(plugins.path(), FIVE.len() + bad);
+}
+
+/// Plugins built to misbehave: at load, in their entry, in their ABI.
+#[test]
+fn misbehaving_fixtures_are_listed_beside_the_good_ones() {
+    let fixtures = fixtures();
+    assert!(!fixtures.is_empty(), "no fixture was found below tests/");
+    let plugins = PluginFolder::with(FIVE);
+    for fixture in &fixtures {
+        plugins.add_file(&plugin_file(fixture));
+    }
+    let model = format!("stories={}", stories());
+    // What a fixture offers must not be chosen over the real thing here.
+    let pins = ["--pin", "compute:cpu=cpu"];
+    let arguments = ["--model", &model, "--probe-timeout-s", "1"];
+    let host = TestHost::serve(plugins.path(), &[&arguments[..], &pins[..]].concat());
+    let client = host.client();
+    let reports = reports(&client);
+    assert!(reports.len() >= FIVE.len() + fixtures.len(), "{reports:#?}");
+    check_five_serve(&client, &reports);
+}
+
+/// The larger set, which needs a C compiler.
+#[test]
+fn a_folder_of_every_known_fault_is_survived() {
+    let Some(script) = shared("kits/reliability/bad_plugins.sh", "67 bad plugins") else { return };
+    let plugins = PluginFolder::with(&[]);
+    let made = run(Command::new("bash").arg(&script).arg(plugins.path()));
+    assert!(made.status.success(), "{}", made.stderr);
+    let folder = plugins.path().join("plugins");
+    for plugin in FIVE {
+        let file = plugin_file(&format!("plugin-{plugin}"));
+        fs::copy(&file, folder.join(dynamic_library(&format!("plugin-{plugin}")))).expect("a copy");
+    }
+    let table = fs::read_to_string(plugins.path().join("PLUGINS.tsv")).expect("the script's list");
+    // The first line is a head; three files are to be ignored: hidden, a folder, a copy on its way.
+    let expected = table.lines().count() - 1 - 3 + FIVE.len();
+    check_folder(&folder, expected);
+    let listed =
+        run_host(["plugins", "list", "--probe-timeout-s", "1", "--plugins", text(&folder)]);
+    assert!(listed.status.success(), "{}", listed.stderr);
+    assert!(listed.stdout.lines().count() > expected, "{}", listed.stdout);
+}
+
+#[test]
+fn a_file_can_be_checked_before_it_is_installed() {
+    let plugins = PluginFolder::with(FIVE);
+    let folder = text(plugins.path());
+    let good = plugins.file("qwen");
+    let done = run_host(["plugins", "check", "--plugins", folder, text(&good)]);
+    assert!(done.status.success(), "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("qwen"), "{}", done.stdout);
+    let bad = plugins.path().join("not-a-plugin");
+    fs::write(&bad, b"hello").expect("the folder is ours");
+    let done = run_host(["plugins", "check", "--plugins", folder, text(&bad)]);
+    assert!(!done.status.success(), "{}", done.stdout);
+}

@@ -1,0 +1,26 @@
+//! The host as its users meet it: a process, a socket, a folder of files.
+//!
+//! Each file is one promise of the project. Nothing here links the host; what a test needs to know
+//! it reads from answers, from `/metrics` or from the program's output.
+
+mod bad_models;
+mod bad_plugins;
+mod checkpoint;
+mod concurrency;
+mod drop_in;
+mod first_light;
+mod golden;
+mod reference_models;
+mod surface;
+
+use std::path::Path;
+
+/// A path as an argument.
+fn text(path: &Path) -> &str {
+    path.to_str().expect("test paths are UTF-8")
+}
+
+/// The real, trained model of the golden set, as GGUF.
+fn stories() -> String {
+    text(&support::data("tinyllama-stories260K/stories260K.gguf")).to_owned()
+}

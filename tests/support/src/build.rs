@@ -1,0 +1,69 @@
+//! Builds what the tests run: the host, the plugins and the misbehaving fixtures.
+//!
+//! `cargo test` alone does not put programs and dynamic libraries where a user finds them, so they
+//! are built here, once a process, in the profile of the running test. `make test` builds them
+//! first and says so in `E2E_PREBUILT`, because its test runner starts one process a test.
+
+use crate::command::cargo;
+use crate::{dynamic_library, root};
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+/// The host program.
+#[must_use]
+pub fn host_program() -> PathBuf {
+    built(&format!("host{}", std::env::consts::EXE_SUFFIX))
+}
+
+/// The dynamic library of a package, such as `plugin-qwen`.
+#[must_use]
+pub fn plugin_file(package: &str) -> PathBuf {
+    built(&dynamic_library(package))
+}
+
+/// Packages below `tests` that are plugins with a fault.
+///
+/// # Panics
+/// The folder `tests` cannot be read.
+#[must_use]
+pub fn fixtures() -> Vec<String> {
+    let folder = std::fs::read_dir(root().join("tests")).expect("the folder of this package");
+    let names = folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with("fixture-")).collect();
+    names.sort();
+    names
+}
+
+/// The folder cargo builds into, whatever the user calls it.
+#[must_use]
+pub fn target_dir() -> PathBuf {
+    profile_dir().parent().expect("a profile lies in a target folder").to_owned()
+}
+
+/// `target/debug` of `target/debug/deps/e2e-1234`.
+fn profile_dir() -> PathBuf {
+    let program = std::env::current_exe().expect("a running test has a path");
+    let deps = program.parent().expect("a test lies in a folder");
+    deps.parent().expect("`deps` lies in a profile's folder").to_owned()
+}
+
+fn built(file: &str) -> PathBuf {
+    static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = profile_dir();
+        if std::env::var_os("E2E_PREBUILT").is_none() {
+            build(&folder);
+        }
+        folder
+    });
+    let path = FOLDER.join(file);
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace` first", path.display());
+    path
+}
+
+fn build(folder: &Path) {
+    let profile = match folder.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(profile) => profile,
+    };
+    cargo(&root(), &target_dir(), &["build", "--workspace", "--profile", profile, "--quiet"]);
+}

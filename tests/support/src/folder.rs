@@ -1,0 +1,69 @@
+//! A plugin folder, filled the way a user fills one: by copying files into it.
+
+use crate::{Scratch, plugin_file};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The plugins the project ships.
+pub const FIVE: &[&str] = &["cpu", "gguf", "llama", "qwen", "safetensors"];
+
+/// A folder of plugins.
+#[derive(Debug)]
+pub struct PluginFolder {
+    scratch: Scratch,
+}
+
+/// File name of a package's dynamic library on this system.
+#[must_use]
+pub fn dynamic_library(package: &str) -> String {
+    let (prefix, suffix) = (std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX);
+    format!("{prefix}{}{suffix}", package.replace('-', "_"))
+}
+
+impl PluginFolder {
+    /// A folder with these plugins, each named as its folder in `plugins/`.
+    #[must_use]
+    pub fn with(plugins: &[&str]) -> Self {
+        let folder = Self { scratch: Scratch::new() };
+        plugins.iter().for_each(|plugin| folder.add(plugin));
+        folder
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.scratch.path()
+    }
+
+    /// Copies one of the project's plugins in.
+    pub fn add(&self, plugin: &str) {
+        self.add_file(&plugin_file(&format!("plugin-{plugin}")));
+    }
+
+    /// Copies a fixture or any other plugin file in.
+    ///
+    /// The copy gets its name when it is complete, as the documentation asks of users.
+    ///
+    /// # Panics
+    /// The file cannot be copied.
+    pub fn add_file(&self, file: &Path) {
+        let name = file.file_name().expect("a file has a name").to_string_lossy().into_owned();
+        let part = self.scratch.join(&format!("{name}.part"));
+        fs::copy(file, &part).expect("the plugin is readable");
+        fs::rename(&part, self.scratch.join(&name)).expect("the folder is ours");
+    }
+
+    /// Takes one of the project's plugins out.
+    ///
+    /// # Panics
+    /// It was not there.
+    pub fn remove(&self, plugin: &str) {
+        fs::remove_file(self.file(plugin)).expect("the plugin was in the folder");
+    }
+
+    /// Where one of the project's plugins lies.
+    #[must_use]
+    pub fn file(&self, plugin: &str) -> PathBuf {
+        self.scratch.join(&dynamic_library(&format!("plugin-{plugin}")))
+    }
+}

@@ -1,0 +1,112 @@
+//! A running host on a port of its own.
+
+use crate::command::without_flags;
+use crate::{Client, Scratch, host_program};
+use std::io::{BufRead as _, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::Duration;
+
+/// Loading a model on a slow machine.
+const START_LIMIT: Duration = Duration::from_secs(120);
+/// Lines of the log that are kept.
+const LOG_LINES_MAX: usize = 10_000;
+const GREETING: &str = "listening on http://";
+
+/// A host that serves until it is dropped.
+#[derive(Debug)]
+pub struct TestHost {
+    child: Child,
+    address: SocketAddr,
+    log: Arc<Mutex<Vec<String>>>,
+    _scratch: Scratch,
+}
+
+impl TestHost {
+    /// Starts `host serve` with this plugin folder and these further arguments, and waits until it
+    /// listens.
+    ///
+    /// # Panics
+    /// It ends, or does not listen within two minutes; its log is shown.
+    #[must_use]
+    pub fn serve(plugins: &Path, arguments: &[&str]) -> Self {
+        let scratch = Scratch::new();
+        let mut command = Command::new(host_program());
+        command.args(["serve", "--port", "0", "--plugins"]).arg(plugins);
+        command.arg("--cache-dir").arg(scratch.path()).args(arguments);
+        let mut child = without_flags(&mut command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the host program starts");
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let (found, listening) = mpsc::sync_channel(1);
+        let pipe = child.stderr.take().expect("stderr is piped");
+        let lines = Arc::clone(&log);
+        thread::spawn(move || read_log(pipe, &lines, &found));
+        let address = listening.recv_timeout(START_LIMIT).ok();
+        let mut host = Self { child, address: ([127, 0, 0, 1], 0).into(), log, _scratch: scratch };
+        let Some(address) = address else {
+            let _gone = host.child.kill();
+            unreachable!("the host does not listen; it said:\n{}", host.log());
+        };
+        host.address = address;
+        host
+    }
+
+    /// A client of this host.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        Client::new(self.address)
+    }
+
+    /// Process id, for tests that send signals.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it wrote to stderr so far.
+    ///
+    /// # Panics
+    /// The reader of the log panicked.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.log.lock().expect("the reader does not panic").join("\n")
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Panics
+    /// The system does not know the process.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the child was started by us")
+    }
+}
+
+impl Drop for TestHost {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _reaped = self.child.wait();
+    }
+}
+
+/// Reads the log to its end, so that the host never waits for a reader.
+fn read_log(pipe: impl Read, log: &Mutex<Vec<String>>, found: &mpsc::SyncSender<SocketAddr>) {
+    for line in BufReader::new(pipe).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if let Some((_, rest)) = line.split_once(GREETING)
+            && let Ok(address) = rest.trim().trim_end_matches('/').parse()
+        {
+            let _only_the_first = found.try_send(address);
+        }
+        let mut lines = log.lock().expect("no reader panics");
+        if lines.len() < LOG_LINES_MAX {
+            lines.push(line);
+        }
+    }
+}
