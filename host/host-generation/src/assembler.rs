@@ -106,7 +106,14 @@ impl Assembler {
             self.unshown.push_back((piece, self.decoded));
         }
         let text = self.detokenizer.as_mut().map(|it| it.push(token)).unwrap_or_default();
-        self.show(&text)
+        let (delta, stopped) = self.show(&text);
+        // A reader should see that the model is at work although such tokens have no text.
+        let is_silent = delta.is_none() && self.tokenizer.is_special(token);
+        if is_silent {
+            let token_count = std::mem::take(&mut self.fresh_tokens);
+            return (self.with_echo(Delta { token_count, ..Delta::default() }), stopped);
+        }
+        (delta, stopped)
     }
 
     /// The rest of the text once no token comes any more; whether a stop sequence ended it.

@@ -11,13 +11,17 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::fields::kind;
-use crate::limits::BODY_TIMEOUT;
+use crate::limits::{BODY_TIMEOUT, DISCARD_BYTES_MAX, DISCARD_TIMEOUT};
 use crate::state::AppState;
 
 /// The bytes of a JSON body.
 pub(crate) async fn read(state: &AppState, request: Request) -> Result<Bytes, ApiError> {
     let limit = state.options().body_bytes_max;
-    check_headers(request.headers(), limit)?;
+    check_length(request.headers(), limit)?;
+    if let Err(refusal) = check_media(request.headers()) {
+        discard(request).await;
+        return Err(refusal);
+    }
     let body = Limited::new(request.into_body(), limit);
     let collected = tokio::time::timeout(BODY_TIMEOUT, body.collect()).await.map_err(|_| {
         let message = "the request body did not arrive in time";
@@ -57,7 +61,25 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
     })
 }
 
-fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
+/// Reads what a refused request still sends: a connection that is closed over unread bytes is reset,
+/// and the refusal is lost with it.
+pub(crate) async fn discard(request: Request) {
+    let headers = request.headers();
+    if content_length(headers).is_none_or(|length| length <= DISCARD_BYTES_MAX as u64) {
+        let mut body = Limited::new(request.into_body(), DISCARD_BYTES_MAX);
+        let read = async { while let Some(Ok(_)) = body.frame().await {} };
+        tokio::time::timeout(DISCARD_TIMEOUT, read).await.ok();
+    }
+}
+
+fn check_length(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
+    if content_length(headers).is_some_and(|length| length > limit as u64) {
+        return Err(too_large(limit));
+    }
+    Ok(())
+}
+
+fn check_media(headers: &HeaderMap) -> Result<(), ApiError> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
     if let Some(encoding) = text(header::CONTENT_ENCODING)
         && !encoding.eq_ignore_ascii_case("identity")
@@ -70,11 +92,11 @@ fn check_headers(headers: &HeaderMap, limit: usize) -> Result<(), ApiError> {
             return Err(unsupported_media("the body's type is not application/json"));
         }
     }
-    let length = text(header::CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    if length.is_some_and(|length| length > limit as u64) {
-        return Err(too_large(limit));
-    }
     Ok(())
+}
+
+fn content_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 fn unsupported_media(message: &str) -> ApiError {

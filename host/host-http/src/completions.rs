@@ -40,7 +40,9 @@ fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<TextForm>, ApiError> {
     request.tokens_max = Some(tokens_max(&fields, request.echo)?);
     let logprobs = fields.integer("logprobs", 0..=i64::from(TOP_LOGPROBS_MAX))?;
     request.logprobs = logprobs.map(|count| count as u8);
-    refuse_unsupported(&fields, &request)?;
+    if fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
+        return Err(ApiError::unsupported("suffix", "suffix is not supported"));
+    }
     let choices = request.choices;
     if prompts.len() * choices > ANSWERS_MAX {
         let found = prompts.len() * choices;
@@ -105,19 +107,6 @@ fn tokens_max(fields: &Fields<'_>, echo: bool) -> Result<usize, ApiError> {
     let newer = fields.integer("max_completion_tokens", least..=TOKENS_MAX)?;
     let older = fields.integer("max_tokens", least..=TOKENS_MAX)?;
     Ok(newer.or(older).map_or(COMPLETION_TOKENS_DEFAULT, |count| count as usize))
-}
-
-fn refuse_unsupported(fields: &Fields<'_>, request: &GenerationRequest) -> Result<(), ApiError> {
-    if let Some(best_of) = fields.integer("best_of", 1..=TOKENS_MAX)?
-        && best_of as usize != request.choices
-    {
-        let message = "best_of other than n is not supported";
-        return Err(ApiError::unsupported("best_of", message));
-    }
-    if fields.text("suffix")?.is_some_and(|suffix| !suffix.is_empty()) {
-        return Err(ApiError::unsupported("suffix", "suffix is not supported"));
-    }
-    Ok(())
 }
 
 /// The shape of text completions.

@@ -9,6 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::access;
+use crate::body::discard;
 use crate::error::{ApiError, ErrorCode};
 use crate::ids::random_id;
 use crate::limits::REQUEST_ID_BYTES_MAX;
@@ -25,7 +26,10 @@ pub(crate) async fn front(State(state): State<AppState>, request: Request, next:
     let (admitted, mut response) = match admit(&state, &request) {
         Ok(Some(response)) => (true, response),
         Ok(None) => (true, next.run(request).await),
-        Err(refusal) => (false, refusal.into_response()),
+        Err(refusal) => {
+            discard(request).await;
+            (false, refusal.into_response())
+        }
     };
     let status = response.status();
     state.metrics().count_request(route, status.as_u16());

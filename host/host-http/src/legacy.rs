@@ -5,8 +5,7 @@
 //! there beside them for clients that want to be sure.
 
 use host_generation::TokenPiece;
-use serde::Serialize;
-use serde_json::{Map, Value};
+use serde::{Serialize, Serializer};
 
 use crate::wire::finite;
 
@@ -15,9 +14,19 @@ use crate::wire::finite;
 pub(crate) struct TextLogprobs {
     tokens: Vec<String>,
     token_logprobs: Vec<Option<f32>>,
-    top_logprobs: Vec<Option<Map<String, Value>>>,
+    top_logprobs: Vec<Option<TopLogprobs>>,
     text_offset: Vec<usize>,
     token_ids: Vec<u32>,
+}
+
+/// Likely tokens by name, best first; an object on the wire.
+#[derive(Debug)]
+struct TopLogprobs(Vec<(String, f32)>);
+
+impl Serialize for TopLogprobs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, logprob)| (name, logprob)))
+    }
 }
 
 impl TextLogprobs {
@@ -36,18 +45,19 @@ impl TextLogprobs {
 }
 
 /// The likely tokens, the chosen one among them.
-fn top_of(piece: &TokenPiece, chosen: &str) -> Option<Map<String, Value>> {
+fn top_of(piece: &TokenPiece, chosen: &str) -> Option<TopLogprobs> {
     let logprob = piece.logprob?;
     if piece.top.is_empty() {
         return None;
     }
-    let mut top = Map::new();
-    for entry in &piece.top {
-        let key = name(&entry.text, &entry.bytes);
-        top.entry(key).or_insert_with(|| finite(entry.logprob).into());
+    let likely = piece.top.iter().map(|top| (name(&top.text, &top.bytes), top.logprob));
+    let mut top: Vec<(String, f32)> = Vec::with_capacity(piece.top.len() + 1);
+    for (name, logprob) in likely.chain([(chosen.to_owned(), logprob)]) {
+        if top.iter().all(|(known, _)| *known != name) {
+            top.push((name, finite(logprob)));
+        }
     }
-    top.entry(chosen).or_insert_with(|| finite(logprob).into());
-    Some(top)
+    Some(TopLogprobs(top))
 }
 
 /// A token's text, or its bytes where they are no text.

@@ -11,6 +11,12 @@ pub(crate) const BODY_BYTES_MAX: usize = 32 << 20;
 /// Time for a whole request body to arrive.
 pub(crate) const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// Most bytes of a refused request's body that are read so that its client hears the refusal.
+pub(crate) const DISCARD_BYTES_MAX: usize = 4 << 20;
+
+/// Time for reading them.
+pub(crate) const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Time for a request's head to arrive, and for an idle connection.
 pub(crate) const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 

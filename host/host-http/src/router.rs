@@ -1,10 +1,12 @@
 //! The routes, each named once: for the router, and as a label of the metrics.
 
 use axum::Router;
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
+use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::{chat, completions, front, models, operations, plugins, tokens};
@@ -60,12 +62,14 @@ pub(crate) fn route_label(matched: Option<&str>) -> &'static str {
     matched.and_then(known).unwrap_or("other")
 }
 
-async fn no_route() -> ApiError {
+async fn no_route(request: Request) -> ApiError {
+    discard(request).await;
     let message = "there is nothing at this path; the API is under /v1";
     ApiError::refused(StatusCode::NOT_FOUND, "not_found", message)
 }
 
-async fn wrong_method() -> ApiError {
+async fn wrong_method(request: Request) -> ApiError {
+    discard(request).await;
     let message = "this path is not served for this method";
     ApiError::refused(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }

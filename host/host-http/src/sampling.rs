@@ -22,8 +22,12 @@ pub(crate) fn request(
     fields: &Fields<'_>,
     vocab_size: usize,
 ) -> Result<GenerationRequest, ApiError> {
+    let choices = fields.integer("n", 1..=CHOICES_MAX as i64)?.unwrap_or(1);
+    if fields.integer("best_of", 1..=TOKENS_MAX)?.is_some_and(|best_of| best_of != choices) {
+        return Err(ApiError::unsupported("best_of", "best_of other than n is not supported"));
+    }
     Ok(GenerationRequest {
-        choices: fields.integer("n", 1..=CHOICES_MAX as i64)?.map_or(1, |n| n as usize),
+        choices: choices as usize,
         tokens_min: fields.integer("min_tokens", 0..=TOKENS_MAX)?.map_or(0, |n| n as usize),
         sampling: sampling(fields, vocab_size)?,
         // A seed is any integer; a negative one is as good as another.

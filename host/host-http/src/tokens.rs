@@ -112,9 +112,7 @@ fn ids(generator: &Generator, fields: &Fields<'_>) -> Result<Vec<u32>, ApiError>
             add_special = fields.flag(name)?;
         }
     }
-    Ok(generator
-        .tokenize(text, add_special)
-        .map_err(|error| ApiError::from(error).about("prompt"))?)
+    generator.tokenize(text, add_special).map_err(|error| ApiError::from(error).about("prompt"))
 }
 
 fn piece(generator: &Generator, id: u32) -> Piece {

@@ -1,17 +1,17 @@
 //! Architecture providers: a checkpoint's description in, a checked graph out.
 
 use crate::PluginError;
-use crate::format::call;
+use crate::facets::ArchitectureFacet;
 use graph::Graph;
-use plugin_abi::{ArchitectureV1, Text};
 use plugin_api::{CheckpointInfo, Error};
+use std::sync::Arc;
 
 /// One architecture provider of a loaded plugin.
 #[derive(Debug)]
 pub struct ArchitectureProvider {
     pub(crate) name: String,
     pub(crate) plugin: String,
-    pub(crate) facet: &'static ArchitectureV1,
+    pub(crate) facet: Arc<dyn ArchitectureFacet>,
 }
 
 impl ArchitectureProvider {
@@ -35,8 +35,7 @@ impl ArchitectureProvider {
         let fail = |source| PluginError { plugin: self.plugin.clone(), source };
         let description =
             serde_json::to_string(checkpoint).map_err(|e| fail(Error::failed(e.to_string())))?;
-        let json = call(|graph, error| (self.facet.build)(Text::new(&description), graph, error))
-            .map_err(fail)?;
+        let json = self.facet.build(&description).map_err(fail)?;
         let json = std::str::from_utf8(&json)
             .map_err(|_| fail(Error::failed("the graph is not UTF-8")))?;
         Graph::from_json(json).map_err(|e| fail(e.into()))

@@ -1,17 +1,12 @@
 //! Compute providers and sessions.
 //!
-//! A session keeps the checkpoint its weights point into, and the registry its dtypes come from
-//! lives as long as the process.
+//! A session keeps the checkpoint its weights point into; the dtypes it found live as long as the
+//! process, because plugins are never unloaded.
 
-use crate::format::call;
+use crate::facets::{ComputeFacet, SessionFacet};
 use crate::{OpenCheckpoint, PluginError, Registry};
 use graph::Graph;
-use plugin_abi::{
-    Bytes, ComputeSessionV1, ComputeV1, DtypeLookupV1, DtypeV1, ProgressV1, SessionOptionsV1,
-    Span32, Text, WeightV1,
-};
-use plugin_api::{Error, MemoryEstimate, SessionLimits, StepBatch, wire};
-use std::ffi::c_void;
+use plugin_api::{Error, MemoryEstimate, SessionLimits, StepBatch};
 use std::sync::Arc;
 
 /// One compute provider of a loaded plugin.
@@ -19,7 +14,7 @@ use std::sync::Arc;
 pub struct ComputeProvider {
     pub(crate) name: String,
     pub(crate) plugin: String,
-    pub(crate) facet: &'static ComputeV1,
+    pub(crate) facet: Arc<dyn ComputeFacet>,
 }
 
 /// What a session is made from.
@@ -60,9 +55,7 @@ impl ComputeProvider {
     /// # Errors
     /// The plugin cannot serve the graph or a dtype.
     pub fn estimate(&self, request: &SessionRequest<'_>) -> Result<MemoryEstimate, PluginError> {
-        let json = self.with_options(request, |options| {
-            call(|json, error| (self.facet.estimate)(options, json, error))
-        })?;
+        let json = self.facet.estimate(request).map_err(|source| self.fail(source))?;
         serde_json::from_slice(&json)
             .map_err(|e| self.fail(Error::failed(format!("memory estimate: {e}"))))
     }
@@ -76,45 +69,8 @@ impl ComputeProvider {
         request: &SessionRequest<'_>,
         checkpoint: Arc<OpenCheckpoint>,
     ) -> Result<Session, PluginError> {
-        let mut handle: ComputeSessionV1 = std::ptr::null_mut();
-        self.with_options(request, |options| {
-            call(|_, error| (self.facet.create)(options, &raw mut handle, error))
-        })?;
-        let plugin = self.plugin.clone();
-        Ok(Session { handle, facet: self.facet, plugin, _checkpoint: checkpoint })
-    }
-
-    fn with_options<T>(
-        &self,
-        request: &SessionRequest<'_>,
-        body: impl FnOnce(*const SessionOptionsV1) -> Result<T, Error>,
-    ) -> Result<T, PluginError> {
-        let graph = request.graph.to_json().map_err(|e| self.fail(e.into()))?;
-        let weight = |(bytes, dtype): &(&[u8], &str)| WeightV1 {
-            data: Bytes::new(bytes),
-            dtype: Text::new(dtype),
-        };
-        let weights: Vec<WeightV1> = request.weights.iter().map(weight).collect();
-        let narrow = |size: usize| u32::try_from(size).unwrap_or(u32::MAX);
-        let mut progress = request.progress;
-        let options = SessionOptionsV1 {
-            graph: Text::new(&graph),
-            weights: weights.as_ptr(),
-            weight_count: weights.len(),
-            dtypes: DtypeLookupV1 {
-                context: std::ptr::from_ref(request.dtypes).cast(),
-                find: find_dtype,
-            },
-            progress: ProgressV1 { context: (&raw mut progress).cast(), report: report_progress },
-            block_size: narrow(request.limits.block_size),
-            block_count: narrow(request.limits.block_count),
-            batch_tokens_max: narrow(request.limits.batch_tokens_max),
-            sequences_max: narrow(request.limits.sequences_max),
-            kv_dtype: Text::new(request.kv_dtype),
-            threads: narrow(request.threads),
-            reserved: 0,
-        };
-        body(&raw const options).map_err(|source| self.fail(source))
+        let facet = self.facet.create(request).map_err(|source| self.fail(source))?;
+        Ok(Session { facet, plugin: self.plugin.clone(), _checkpoint: checkpoint })
     }
 
     fn fail(&self, source: Error) -> PluginError {
@@ -122,35 +78,14 @@ impl ComputeProvider {
     }
 }
 
-extern "C" fn find_dtype(context: *const c_void, name: Text) -> *const DtypeV1 {
-    // SAFETY: the context is the registry of the request, alive during the call it belongs to.
-    let registry = unsafe { &*context.cast::<Registry>() };
-    // SAFETY: the plugin vouches for its text during the call.
-    let name = unsafe { wire::text(name) };
-    match name.and_then(|name| registry.dtype(name)) {
-        Some(provider) => std::ptr::from_ref(provider.dtype().wire()),
-        None => std::ptr::null(),
-    }
-}
-
-extern "C" fn report_progress(context: *mut c_void, done_bytes: u64, total_bytes: u64) {
-    // SAFETY: the context is the closure of the request, alive during the call it belongs to.
-    let report = unsafe { &*context.cast::<&dyn Fn(u64, u64)>() };
-    report(done_bytes, total_bytes);
-}
-
 /// A graph with its weights and KV storage in a compute plugin.
 #[derive(Debug)]
 pub struct Session {
-    handle: ComputeSessionV1,
-    facet: &'static ComputeV1,
+    facet: Box<dyn SessionFacet>,
     plugin: String,
-    /// The session's weights point into it; it is dropped after `destroy`.
+    /// The session's weights point into it, so it is dropped after `facet`, which stands first.
     _checkpoint: Arc<OpenCheckpoint>,
 }
-
-// SAFETY: `compute/1` asks for one thread at a time, not for the same one; calls take `&mut self`.
-unsafe impl Send for Session {}
 
 impl Session {
     /// Name of the plugin that runs it.
@@ -164,10 +99,8 @@ impl Session {
     /// # Errors
     /// The batch does not fit, or a kernel failed or panicked.
     pub fn step(&mut self, batch: &StepBatch<'_>, logits: &mut [f32]) -> Result<(), PluginError> {
-        let (wire, into, len) = (batch.to_wire(), logits.as_mut_ptr(), logits.len());
-        call(|_, error| (self.facet.step)(self.handle, &raw const wire, into, len, error))
-            .map(drop)
-            .map_err(|source| PluginError { plugin: self.plugin.clone(), source })
+        let outcome = self.facet.step(batch, logits);
+        outcome.map_err(|source| PluginError { plugin: self.plugin.clone(), source })
     }
 
     /// Copies whole KV blocks `from[i]` to `to[i]`.
@@ -175,15 +108,7 @@ impl Session {
     /// # Errors
     /// A block index is out of range.
     pub fn copy_blocks(&mut self, from: &[u32], to: &[u32]) -> Result<(), PluginError> {
-        let (from, to) = (Span32::new(from), Span32::new(to));
-        call(|_, error| (self.facet.copy_blocks)(self.handle, from, to, error))
-            .map(drop)
-            .map_err(|source| PluginError { plugin: self.plugin.clone(), source })
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        (self.facet.destroy)(self.handle);
+        let outcome = self.facet.copy_blocks(from, to);
+        outcome.map_err(|source| PluginError { plugin: self.plugin.clone(), source })
     }
 }

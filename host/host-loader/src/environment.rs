@@ -2,7 +2,8 @@
 //!
 //! Signal handlers, the working directory, the file mode mask, the locale and the rounding of
 //! floats belong to the process; a plugin that changes them would break the drain on SIGTERM,
-//! relative paths, number formats and the bits of every other plugin.
+//! relative paths, number formats and the bits of every other plugin. Environment variables are
+//! not put back: they cannot be written while other threads read them.
 
 #[cfg(unix)]
 pub(crate) use unix::Environment;
@@ -20,6 +21,7 @@ impl Environment {
 
 #[cfg(unix)]
 mod unix {
+    use super::float;
     use std::ffi::CString;
     use std::mem::MaybeUninit;
     use std::path::PathBuf;
@@ -27,13 +29,14 @@ mod unix {
     /// Signals that have a number on every Unix; the real-time ones are left alone.
     const SIGNALS: std::ops::Range<i32> = 1..32;
 
-    /// The process as it was.
+    /// The process, and the calling thread, as they were.
     pub(crate) struct Environment {
         signals: Vec<(i32, libc::sigaction)>,
+        blocked: Option<libc::sigset_t>,
         directory: Option<PathBuf>,
         mask: libc::mode_t,
         locale: Option<CString>,
-        float: u32,
+        float: float::Control,
     }
 
     impl Environment {
@@ -41,10 +44,11 @@ mod unix {
         pub(crate) fn save() -> Self {
             Self {
                 signals: SIGNALS.filter_map(|signal| Some((signal, action(signal)?))).collect(),
+                blocked: blocked(),
                 directory: std::env::current_dir().ok(),
                 mask: file_mask(),
                 locale: locale(),
-                float: float_control(),
+                float: float::save(),
             }
         }
 
@@ -53,6 +57,11 @@ mod unix {
             for (signal, action) in &self.signals {
                 // SAFETY: the action was read from this signal; the old one is not asked for.
                 unsafe { libc::sigaction(*signal, action, std::ptr::null_mut()) };
+            }
+            if let Some(blocked) = &self.blocked {
+                let nowhere = std::ptr::null_mut();
+                // SAFETY: the set was read from this thread; the old one is not asked for.
+                unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, blocked, nowhere) };
             }
             if let Some(directory) = &self.directory
                 && std::env::current_dir().ok().as_ref() != Some(directory)
@@ -66,7 +75,7 @@ mod unix {
                 // SAFETY: a text with an end, as `setlocale` itself gave it.
                 unsafe { libc::setlocale(libc::LC_ALL, locale.as_ptr()) };
             }
-            set_float_control(self.float);
+            float::restore(self.float);
         }
     }
 
@@ -76,6 +85,15 @@ mod unix {
         let status = unsafe { libc::sigaction(signal, std::ptr::null(), action.as_mut_ptr()) };
         // SAFETY: status 0 says it was written.
         (status == 0).then(|| unsafe { action.assume_init() })
+    }
+
+    fn blocked() -> Option<libc::sigset_t> {
+        let mut set = MaybeUninit::uninit();
+        let ask = std::ptr::null();
+        // SAFETY: asks for the thread's set into a place for one.
+        let status = unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, ask, set.as_mut_ptr()) };
+        // SAFETY: status 0 says it was written.
+        (status == 0).then(|| unsafe { set.assume_init() })
     }
 
     fn file_mask() -> libc::mode_t {
@@ -95,26 +113,59 @@ mod unix {
         // SAFETY: not null, and a text with an end that lives until the next `setlocale`.
         Some(unsafe { std::ffi::CStr::from_ptr(text) }.to_owned())
     }
+}
 
-    #[cfg(target_arch = "x86_64")]
-    fn float_control() -> u32 {
-        let mut control = 0_u32;
-        // SAFETY: stores the control register into the four bytes of `control`.
-        unsafe { std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut control, options(nostack)) };
+/// Rounding and flushing of floats on the calling thread.
+#[cfg(all(unix, target_arch = "x86_64"))]
+mod float {
+    use std::arch::asm;
+
+    /// The SSE and the x87 control words: C's `fesetround` writes both.
+    pub(super) type Control = (u32, u16);
+
+    pub(super) fn save() -> Control {
+        let (mut sse, mut x87) = (0_u32, 0_u16);
+        // SAFETY: stores the register into the four bytes of `sse`.
+        unsafe { asm!("stmxcsr [{}]", in(reg) &raw mut sse, options(nostack)) };
+        // SAFETY: stores the register into the two bytes of `x87`.
+        unsafe { asm!("fnstcw [{}]", in(reg) &raw mut x87, options(nostack)) };
+        (sse, x87)
+    }
+
+    pub(super) fn restore((sse, x87): Control) {
+        // SAFETY: loads a value the register has had before.
+        unsafe { asm!("ldmxcsr [{}]", in(reg) &raw const sse, options(nostack)) };
+        // SAFETY: as above.
+        unsafe { asm!("fldcw [{}]", in(reg) &raw const x87, options(nostack)) };
+    }
+}
+
+/// Rounding and flushing of floats on the calling thread.
+#[cfg(all(unix, target_arch = "aarch64"))]
+mod float {
+    use std::arch::asm;
+
+    pub(super) type Control = u64;
+
+    pub(super) fn save() -> Control {
+        let control;
+        // SAFETY: reads a register.
+        unsafe { asm!("mrs {}, fpcr", out(reg) control, options(nomem, nostack)) };
         control
     }
 
-    #[cfg(target_arch = "x86_64")]
-    fn set_float_control(control: u32) {
+    pub(super) fn restore(control: Control) {
         // SAFETY: loads a value the register has had before.
-        unsafe { std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const control, options(nostack)) };
+        unsafe { asm!("msr fpcr, {}", in(reg) control, options(nomem, nostack)) };
     }
+}
 
-    #[cfg(not(target_arch = "x86_64"))]
-    fn float_control() -> u32 {
-        0
-    }
+/// Left alone where we do not know the registers.
+#[cfg(all(unix, not(any(target_arch = "x86_64", target_arch = "aarch64"))))]
+mod float {
+    pub(super) type Control = ();
 
-    #[cfg(not(target_arch = "x86_64"))]
-    fn set_float_control(_: u32) {}
+    pub(super) fn save() -> Control {}
+
+    pub(super) fn restore((): Control) {}
 }

@@ -29,6 +29,9 @@ pub enum Refusal {
     /// The file system will not give it.
     #[error("cannot be read: {0}")]
     Unreadable(String),
+    /// More than a folder of plugins can hold.
+    #[error("more than {0} libraries, too many for a plugin folder")]
+    TooMany(usize),
     /// A folder, pipe or device.
     #[error("not a regular file: {0} found")]
     NotRegular(&'static str),
@@ -70,6 +73,9 @@ pub enum Refusal {
     /// The manifest cannot be read.
     #[error("manifest: {0}")]
     Manifest(String),
+    /// The plugin says itself that it cannot be used.
+    #[error("{0}")]
+    Failed(String),
     /// A provider offers only facets of another host.
     #[error(
         "{kind} `{provider}` needs facet {found}, this host knows {known}: update the host, or \
@@ -106,6 +112,15 @@ pub enum Refusal {
         /// The other file.
         other: String,
     },
+    /// Its bytes were changed under a running host.
+    #[error(
+        "overwritten in place while plugin `{0}` runs from it: put new files beside the old one \
+         under another name, then rename, and restart the host now"
+    )]
+    Overwritten(String),
+    /// The process that tries it could not be run.
+    #[error("cannot be tried in a process of its own: {0}")]
+    Untried(String),
     /// Refused by the process that tried it, in its own words.
     #[error("{0}")]
     Probed(String),
@@ -116,11 +131,11 @@ pub enum Refusal {
     #[error("{0} (remembered; a changed file is tried again)")]
     Remembered(String),
     /// It did not come back.
-    #[error("still loading after {0} s, stopped; a library must not block in its constructors")]
-    Hung(u64),
+    #[error("still loading after {0} ms, stopped; a library must not block while it is loaded")]
+    Hung(u128),
     /// It ended the process that tried it without a word.
-    #[error("ended the probing process without a report (exit status {0})")]
-    Vanished(i32),
+    #[error("ended the probing process without a report: {0}")]
+    Vanished(String),
 }
 
 impl Refusal {

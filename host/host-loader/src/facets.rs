@@ -1,108 +1,260 @@
 //! The facets this host knows, and the seam for those to come.
 //!
-//! A provider lists its facets best first; the host takes the first it knows. A new facet is one
-//! more row with an adapter to the same internal trait, so that old plugins keep working and new
-//! ones can serve an old host through an older facet.
+//! A provider lists its facets best first; the host takes the first it knows. Behind the table a
+//! facet is one of the traits below, so a new facet is one more row with an adapter to the same
+//! trait: old plugins keep working, and new ones can serve an old host through an older facet.
+//! Nothing outside this module and its parts sees a struct of the wire.
 
-use crate::Refusal;
-use crate::open::Image;
-use plugin_abi::{
-    ArchitectureV1, ComputeV1, Facet, FacetHeader, FormatV1, LayoutRef, QuantizationV1, Text,
-    check_layout,
-};
-use plugin_api::ProviderInfo;
-use std::ffi::c_void;
+mod architecture_v1;
+mod check;
+mod compute_v1;
+mod format_v1;
+mod quantization_v1;
 
-/// A provider's facet after all checks, by kind.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum KnownFacet {
-    Architecture(&'static ArchitectureV1),
-    Format(&'static FormatV1),
-    Quantization(&'static QuantizationV1),
-    Compute(&'static ComputeV1),
+use crate::{Refusal, SessionRequest};
+use check::facet;
+use plugin_abi::{ArchitectureV1, ComputeV1, Facet as _, FormatV1, PluginRoot, QuantizationV1};
+use plugin_abi::{Sink, Status};
+use plugin_api::{DtypeRef, Error, ProviderInfo, StepBatch, wire};
+use std::fmt::Debug;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What the host asks of an architecture.
+pub(crate) trait ArchitectureFacet: Debug + Send + Sync {
+    /// Graph (JSON) of a checkpoint's description (JSON).
+    fn build(&self, description: &str) -> Result<Vec<u8>, Error>;
 }
 
-/// Reads one facet of a provider.
-type Adapter = fn(&Image, &str) -> Result<KnownFacet, Refusal>;
+/// What the host asks of a format.
+pub(crate) trait FormatFacet: Debug + Send + Sync {
+    /// How sure it is that `path` is its format: 0 to 100.
+    fn probe(&self, path: &Path) -> u32;
+    /// Opens a checkpoint; it closes itself when dropped.
+    fn open(&self, path: &Path) -> Result<Box<dyn CheckpointFacet>, Error>;
+}
 
-/// Kind, facet, adapter.
-const KNOWN: &[(&str, &str, Adapter)] = &[
-    ("architecture", ArchitectureV1::NAME, |image, provider| {
-        facet(image, provider).map(KnownFacet::Architecture)
-    }),
-    ("format", FormatV1::NAME, |image, provider| facet(image, provider).map(KnownFacet::Format)),
-    ("quantization", QuantizationV1::NAME, |image, provider| {
-        facet(image, provider).map(KnownFacet::Quantization)
-    }),
-    ("compute", ComputeV1::NAME, |image, provider| facet(image, provider).map(KnownFacet::Compute)),
+/// What the host asks of an open checkpoint.
+pub(crate) trait CheckpointFacet: Debug + Send + Sync {
+    /// Its description (JSON).
+    fn describe(&self) -> Result<Vec<u8>, Error>;
+    /// Bytes of tensor number `index`.
+    fn tensor(&self, index: usize) -> Result<&[u8], Error>;
+    /// An asset by name.
+    fn asset(&self, name: &str) -> Result<Vec<u8>, Error>;
+}
+
+/// What the host asks of a compute device.
+pub(crate) trait ComputeFacet: Debug + Send + Sync {
+    /// Bytes a session would take (JSON).
+    fn estimate(&self, request: &SessionRequest<'_>) -> Result<Vec<u8>, Error>;
+    /// Builds a session; it ends itself when dropped. The caller keeps the weights until then.
+    fn create(&self, request: &SessionRequest<'_>) -> Result<Box<dyn SessionFacet>, Error>;
+}
+
+/// What the host asks of a compute session.
+pub(crate) trait SessionFacet: Debug + Send {
+    /// Runs one batch.
+    fn step(&mut self, batch: &StepBatch<'_>, logits: &mut [f32]) -> Result<(), Error>;
+    /// Copies whole KV blocks `from[i]` to `to[i]`.
+    fn copy_blocks(&mut self, from: &[u32], to: &[u32]) -> Result<(), Error>;
+}
+
+/// A provider's facet after all checks, by kind.
+#[derive(Debug, Clone)]
+pub(crate) enum KnownFacet {
+    Architecture(Arc<dyn ArchitectureFacet>),
+    Format(Arc<dyn FormatFacet>),
+    Quantization(Vec<DtypeRef>),
+    Compute(Arc<dyn ComputeFacet>),
+}
+
+/// Reads one facet of a provider from the root of its plugin.
+pub(crate) type Adapter = fn(&'static PluginRoot, &ProviderInfo) -> Result<KnownFacet, Refusal>;
+
+/// One facet the host knows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct KnownRow {
+    pub(crate) kind: &'static str,
+    pub(crate) facet: &'static str,
+    pub(crate) adapter: Adapter,
+}
+
+/// Every facet of this host.
+pub(crate) const KNOWN: &[KnownRow] = &[
+    KnownRow {
+        kind: "architecture",
+        facet: ArchitectureV1::NAME,
+        adapter: |root, provider| {
+            Ok(KnownFacet::Architecture(Arc::new(*facet::<ArchitectureV1>(root, &provider.name)?)))
+        },
+    },
+    KnownRow {
+        kind: "format",
+        facet: FormatV1::NAME,
+        adapter: |root, provider| {
+            Ok(KnownFacet::Format(Arc::new(*facet::<FormatV1>(root, &provider.name)?)))
+        },
+    },
+    KnownRow {
+        kind: "quantization",
+        facet: QuantizationV1::NAME,
+        adapter: |root, provider| {
+            let found = facet::<QuantizationV1>(root, &provider.name)?;
+            quantization_v1::dtypes(found, &provider.claims)
+                .map(KnownFacet::Quantization)
+                .map_err(|why| check::refuse::<QuantizationV1>(&provider.name, why))
+        },
+    },
+    KnownRow {
+        kind: "compute",
+        facet: ComputeV1::NAME,
+        adapter: |root, provider| {
+            Ok(KnownFacet::Compute(Arc::new(*facet::<ComputeV1>(root, &provider.name)?)))
+        },
+    },
 ];
 
 /// Opens a provider's best facet. `None`: a kind of the future, listed but not asked for.
 pub(crate) fn connect(
-    image: &Image,
+    known: &[KnownRow],
+    root: &'static PluginRoot,
     provider: &ProviderInfo,
 ) -> Result<Option<KnownFacet>, Refusal> {
-    let of_kind = || KNOWN.iter().filter(|(kind, _, _)| *kind == provider.kind);
-    if of_kind().next().is_none() {
+    let of_kind: Vec<_> = known.iter().filter(|row| row.kind == provider.kind).collect();
+    if of_kind.is_empty() {
         return Ok(None);
     }
-    let best =
-        provider.facets.iter().find_map(|offered| of_kind().find(|(_, known, _)| known == offered));
-    match best {
-        Some((_, _, adapter)) => adapter(image, &provider.name).map(Some),
+    let row = |offered: &String| of_kind.iter().find(|row| row.facet == offered);
+    match provider.facets.iter().find_map(row) {
+        Some(row) => (row.adapter)(root, provider).map(Some),
         None => Err(Refusal::UnknownFacet {
             kind: provider.kind.clone(),
             provider: provider.name.clone(),
             found: provider.facets.join(", "),
-            known: of_kind().map(|(_, known, _)| *known).collect::<Vec<_>>().join(", "),
+            known: of_kind.iter().map(|row| row.facet).collect::<Vec<_>>().join(", "),
         }),
     }
 }
 
-/// The facet struct `F` of a provider: present, of the right size, fingerprint and layout, and
-/// without a null function.
-fn facet<F: Facet>(image: &Image, provider: &str) -> Result<&'static F, Refusal> {
-    let refuse = |why| Refusal::Facet { facet: F::NAME, provider: provider.to_owned(), why };
-    let pointer = (image.root.facet)(Text::new(F::NAME), Text::new(provider)).cast::<F>();
-    if pointer.is_null() || !pointer.is_aligned() {
-        return Err(refuse("the plugin lists it, but does not give it".to_owned()));
+/// Calls a function of the wire with a sink for its answer and one for its error.
+fn call(function: impl FnOnce(Sink, Sink) -> Status) -> Result<Vec<u8>, Error> {
+    let (mut answer, mut message) = (Vec::new(), Vec::new());
+    let status = function(wire::sink(&mut answer), wire::sink(&mut message));
+    if status == Status::OK {
+        return Ok(answer);
     }
-    // SAFETY: aligned, not null, and every facet begins with a header; the plugin vouches for it.
-    let header = unsafe { pointer.cast::<FacetHeader>().read() };
-    let expected = FacetHeader::of::<F>();
-    if header.size != expected.size {
-        return Err(refuse(format!("{} bytes expected, {} found", expected.size, header.size)));
-    }
-    if header.fingerprint != expected.fingerprint {
-        return Err(refuse(format!(
-            "fingerprint {:016x} expected, {:016x} found",
-            expected.fingerprint, header.fingerprint
-        )));
-    }
-    layout::<F>(image).map_err(refuse)?;
-    let functions = (size_of::<F>() - size_of::<FacetHeader>()) / size_of::<usize>();
-    let first = pointer.cast::<usize>().wrapping_byte_add(size_of::<FacetHeader>());
-    for index in 0..functions {
-        // SAFETY: inside the struct, whose size was just checked; every field behind the header is
-        // a function pointer.
-        if unsafe { first.wrapping_add(index).read() } == 0 {
-            return Err(refuse(format!("function {index} is null")));
-        }
-    }
-    // SAFETY: checked above as far as it can be; it lives as long as the process.
-    Ok(unsafe { &*pointer })
+    let message = crate::report::one_line(&String::from_utf8_lossy(&message));
+    Err(Error::from_status(status, message))
 }
 
-/// Compares layouts where the plugin has them: one written in C has none.
-fn layout<F: Facet>(image: &Image) -> Result<(), String> {
-    if image.root.layout_header.is_null() {
-        return Ok(());
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use plugin_abi::{
+        ABI_MAJOR, ABI_MINOR, Bytes, FacetHeader, MAGIC, Text, layout_header, layout_of,
+    };
+    use std::ffi::c_void;
+
+    /// A facet as a later host may know it.
+    #[repr(C)]
+    #[derive(Debug, Clone, Copy)]
+    struct ArchitectureV2 {
+        build: extern "C" fn(checkpoint: Text, quick: bool, graph: Sink, error: Sink) -> Status,
     }
-    let layout: *const c_void = (image.root.layout)(Text::new(F::NAME));
-    if layout.is_null() {
-        return Err("the plugin has no layout for it".to_owned());
+
+    impl ArchitectureFacet for ArchitectureV2 {
+        fn build(&self, description: &str) -> Result<Vec<u8>, Error> {
+            call(|graph, error| (self.build)(Text::new(description), true, graph, error))
+        }
     }
-    // SAFETY: both come from a root whose magic and ABI version were checked.
-    let found = unsafe { LayoutRef::new(image.root.layout_header, layout) }?;
-    check_layout::<F>(found)
+
+    const LATER: &[KnownRow] = &[
+        KNOWN[0],
+        KnownRow {
+            kind: "architecture",
+            facet: "architecture/2",
+            adapter: |root, provider| {
+                let (facet, name) = (Text::new("architecture/2"), Text::new(&provider.name));
+                // SAFETY: the root below answers with a static struct of this type.
+                let found = unsafe { &*(root.facet)(facet, name).cast::<ArchitectureV2>() };
+                Ok(KnownFacet::Architecture(Arc::new(*found)))
+            },
+        },
+    ];
+
+    static V1: ArchitectureV1 =
+        ArchitectureV1 { header: FacetHeader::of::<ArchitectureV1>(), build: build_1 };
+    static V2: ArchitectureV2 = ArchitectureV2 { build: build_2 };
+
+    extern "C" fn build_1(_: Text, graph: Sink, _: Sink) -> Status {
+        wire::write(graph, b"one");
+        Status::OK
+    }
+
+    extern "C" fn build_2(_: Text, _: bool, graph: Sink, _: Sink) -> Status {
+        wire::write(graph, b"two");
+        Status::OK
+    }
+
+    extern "C" fn give(facet: Text, _: Text) -> *const c_void {
+        // SAFETY: the host vouches for the text during the call.
+        match unsafe { wire::text(facet) } {
+            Some("architecture/1") => (&raw const V1).cast(),
+            Some("architecture/2") => (&raw const V2).cast(),
+            _ => std::ptr::null(),
+        }
+    }
+
+    extern "C" fn layout(_: Text) -> *const c_void {
+        layout_of::<ArchitectureV1>()
+    }
+
+    fn root() -> &'static PluginRoot {
+        Box::leak(Box::new(PluginRoot {
+            magic: MAGIC,
+            abi_major: ABI_MAJOR,
+            abi_minor: ABI_MINOR,
+            root_size: size_of::<PluginRoot>() as u32,
+            manifest: Bytes::EMPTY,
+            layout_header: layout_header(),
+            layout,
+            facet: give,
+        }))
+    }
+
+    /// Which facet a host that knows `known` reaches, or why none.
+    fn check(known: &[KnownRow], kind: &str, offered: &[&str], expected: &str) {
+        let provider = ProviderInfo::new(kind, "tiny", offered, &["Tiny"], 100);
+        let found = match connect(known, root(), &provider) {
+            Ok(Some(KnownFacet::Architecture(facet))) => {
+                String::from_utf8(facet.build("{}").expect("it answers")).expect("text")
+            }
+            Ok(other) => format!("{other:?}"),
+            Err(refusal) => refusal.to_string(),
+        };
+        assert_eq!(found, expected, "{offered:?}");
+    }
+
+    #[test]
+    fn the_best_facet_both_know_is_used() {
+        check(KNOWN, "architecture", &["architecture/1"], "one");
+        check(KNOWN, "architecture", &["architecture/2", "architecture/1"], "one");
+        check(LATER, "architecture", &["architecture/1"], "one");
+        check(LATER, "architecture", &["architecture/2", "architecture/1"], "two");
+        check(LATER, "architecture", &["architecture/2"], "two");
+        check(LATER, "architecture", &["architecture/1", "architecture/2"], "one");
+    }
+
+    #[test]
+    fn a_provider_without_a_common_facet_is_refused_by_name() {
+        let why = "architecture `tiny` needs facet architecture/2, this host knows \
+                   architecture/1: update the host, or build the plugin for an older facet as well";
+        check(KNOWN, "architecture", &["architecture/2"], why);
+    }
+
+    #[test]
+    fn a_kind_of_the_future_is_not_asked_for() {
+        check(KNOWN, "tokenizer", &["tokenizer/1"], "None");
+    }
 }

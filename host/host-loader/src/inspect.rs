@@ -23,7 +23,10 @@ pub(crate) fn inspect(bytes: &[u8]) -> Result<(), Refusal> {
     let expected = expected();
     let found = (file.format(), file.architecture(), file.endianness());
     if found != expected {
-        return Err(not(format!("{found:?} found, {expected:?} expected")));
+        let words = |(format, machine, order): (BinaryFormat, Architecture, Endianness)| {
+            format!("{format:?} for {machine:?}, {order:?} endian")
+        };
+        return Err(not(format!("{} found, {} expected", words(found), words(expected))));
     }
     if file.kind() != ObjectKind::Dynamic {
         return Err(not(format!("{:?} found, a dynamic library expected", file.kind())));
@@ -56,17 +59,19 @@ fn expected() -> (BinaryFormat, Architecture, Endianness) {
 
 /// Everything the headers of an ELF file speak of is inside the file.
 fn whole(bytes: &[u8]) -> Result<(), String> {
-    let header = FileHeader64::<LittleEndian>::parse(bytes).map_err(|e| e.to_string())?;
-    let endian = LittleEndian;
     let length = bytes.len() as u64;
+    let cut =
+        |what: &str| format!("cut off: {what} ends past the file's {length} bytes; copy it again");
+    let header = FileHeader64::<LittleEndian>::parse(bytes).map_err(|_| cut("the header"))?;
+    let endian = LittleEndian;
     let inside = |what: &str, begin: u64, size: u64| match begin.checked_add(size) {
         Some(end) if end <= length => Ok(()),
-        _ => Err(format!("cut off: {what} ends past the file's {length} bytes; copy it again")),
+        _ => Err(cut(what)),
     };
     let sections = u64::from(header.e_shnum(endian)) * u64::from(header.e_shentsize(endian));
     inside("the section table", header.e_shoff(endian), sections)?;
     let segments: &[ProgramHeader64<LittleEndian>] =
-        header.program_headers(endian, bytes).map_err(|e| e.to_string())?;
+        header.program_headers(endian, bytes).map_err(|_| cut("the segment table"))?;
     for segment in segments {
         inside("a segment", segment.p_offset(endian), segment.p_filesz(endian))?;
     }
@@ -106,6 +111,12 @@ fn no_entry() -> Refusal {
 /// What a file that is no library looks like.
 fn describe(bytes: &[u8]) -> String {
     let kind = match bytes {
+        [0x7f, b'E', b'L', b'F', 1, ..] => "an ELF file of 32 bits",
+        [0x7f, b'E', b'L', b'F', 2, 2, ..] => "a big-endian ELF file",
+        [0x7f, b'E', b'L', b'F', 2, 1, ..] => match whole(bytes) {
+            Err(why) => return why,
+            Ok(()) => "a damaged ELF file",
+        },
         [0x7f, b'E', b'L', b'F', ..] => "a damaged or cut ELF file",
         [b'#', b'!', ..] => "a script",
         [0x1f, 0x8b, ..] => "a gzip file",
@@ -114,4 +125,27 @@ fn describe(bytes: &[u8]) -> String {
         _ => "unknown bytes",
     };
     format!("{kind} found")
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use super::*;
+
+    /// This program is a whole ELF file; whatever is changed in it must not end the host.
+    #[test]
+    fn no_header_makes_the_inspection_panic() {
+        let program = std::env::current_exe().expect("a running test has a path");
+        let whole = std::fs::read(program).expect("it is readable");
+        let mut bytes = whole.clone();
+        for place in 0..64 + 14 * 56 {
+            for value in [0, 1, 0x7f, 0x80, 0xff] {
+                bytes[place] = value;
+                assert!(inspect(&bytes).is_err(), "a program has no entry");
+            }
+            bytes[place] = whole[place];
+        }
+        for length in (0..4096).chain((0..64).map(|part| whole.len() * part / 64)) {
+            assert!(inspect(&whole[..length]).is_err(), "a program has no entry");
+        }
+    }
 }

@@ -15,6 +15,7 @@ mod facets;
 mod format;
 mod inspect;
 mod loader;
+mod needs;
 mod open;
 mod probe;
 mod quantization;

@@ -4,11 +4,11 @@
 //! files, takes changed ones again and stops routing to those that are gone.
 
 use crate::candidate::{self, Fingerprint};
+use crate::needs::first_unmet;
 use crate::open::{self, OpenPlugin};
 use crate::report::printable;
 use crate::verdicts::{Verdict, Verdicts};
 use crate::{PluginReport, PluginState, Refusal, Registry, inspect, probe};
-use plugin_api::Need;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -38,25 +38,32 @@ pub struct LoaderOptions {
 #[derive(Debug)]
 pub struct Loader {
     options: LoaderOptions,
-    /// Every library this process has opened, by hash. Locked by a scan for its whole length.
-    opened: Mutex<BTreeMap<String, Arc<LoadedPlugin>>>,
+    /// Every library this process has opened. Locked by a scan for its whole length.
+    opened: Mutex<Opened>,
     registry: RwLock<Arc<Registry>>,
 }
 
+/// Libraries by the hash of their file.
+type Opened = BTreeMap<String, Arc<LoadedPlugin>>;
+
 /// A plugin that is mapped and checked.
 #[derive(Debug)]
-pub(crate) struct LoadedPlugin {
-    pub(crate) open: OpenPlugin,
+struct LoadedPlugin {
+    open: OpenPlugin,
+    print: Fingerprint,
     load_us: u64,
 }
+
+/// A plugin and the file it was found in.
+type Found = (PathBuf, Arc<LoadedPlugin>);
 
 /// A file on its way through the checks.
 struct Candidate {
     file: PathBuf,
-    print: Option<Fingerprint>,
-    sha256: Option<String>,
+    known: Option<(Fingerprint, String)>,
+    /// Whether it was loaded before, here or in a child.
+    tried: bool,
     outcome: Result<(), Refusal>,
-    known_good: bool,
 }
 
 impl Loader {
@@ -82,16 +89,17 @@ impl Loader {
     pub fn scan(&self) -> Arc<Registry> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         let (files, mut reports) = self.files();
-        let candidates = self.judge(files);
-        let mut plugins: Vec<(PathBuf, Arc<LoadedPlugin>)> = Vec::new();
-        for candidate in candidates {
+        let mut plugins: Vec<Found> = Vec::new();
+        for candidate in self.judge(files, &opened) {
             let (report, plugin) = load(candidate, &plugins, &mut opened);
             reports.push(report);
             plugins.extend(plugin);
         }
         drop_unmet_needs(&mut plugins, &mut reports);
-        let plugins: Vec<_> = plugins.into_iter().map(|(_, plugin)| plugin).collect();
-        let registry = Arc::new(Registry::new(&plugins, reports, &self.options.pins));
+        let removed = gone(&self.registry(), &reports);
+        reports.extend(removed);
+        let open: Vec<_> = plugins.iter().map(|(_, plugin)| &plugin.open).collect();
+        let registry = Arc::new(Registry::new(&open, reports, &self.options.pins));
         *self.registry.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&registry);
         registry
     }
@@ -100,10 +108,9 @@ impl Loader {
     #[must_use]
     pub fn check(&self, file: &Path) -> PluginReport {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut candidates = self.judge(vec![file.to_owned()]);
-        match candidates.pop() {
+        match self.judge(vec![file.to_owned()], &opened).pop() {
             Some(candidate) => load(candidate, &[], &mut opened).0,
-            None => refused(file, None, &Refusal::Unreadable("it is gone".to_owned())),
+            None => unreachable!("one file in, one candidate out"),
         }
     }
 
@@ -113,52 +120,66 @@ impl Loader {
         for folder in &self.options.plugin_dirs {
             match candidate::libraries(folder) {
                 Ok(found) => files.extend(found),
-                Err(error) => {
-                    let refusal = Refusal::Unreadable(error.to_string());
-                    reports.push(refused(folder, None, &refusal));
-                }
+                Err(refusal) => reports.push(PluginReport::refused(folder, None, &refusal)),
             }
         }
         (files, reports)
     }
 
     /// Everything that can be said without opening a file in this process.
-    fn judge(&self, files: Vec<PathBuf>) -> Vec<Candidate> {
+    fn judge(&self, files: Vec<PathBuf>, opened: &Opened) -> Vec<Candidate> {
         let mut verdicts = Verdicts::read(self.options.cache_dir.as_deref());
-        let look = |file| look(file, self.options.file_bytes_max, &verdicts);
+        let look = |file| self.look(file, &verdicts, opened);
         let mut candidates: Vec<Candidate> = files.into_iter().map(look).collect();
-        let unknown: Vec<&mut Candidate> = candidates
-            .iter_mut()
-            .filter(|candidate| candidate.outcome.is_ok() && !candidate.known_good)
-            .collect();
-        self.probe_all(unknown);
+        self.probe_all(candidates.iter_mut().filter(|c| c.outcome.is_ok() && !c.tried).collect());
         for candidate in &candidates {
-            let (Some(print), Some(sha256)) = (&candidate.print, &candidate.sha256) else {
-                continue;
-            };
+            let Some((print, sha256)) = &candidate.known else { continue };
             let verdict = match &candidate.outcome {
                 Ok(()) => Verdict::Good,
                 Err(Refusal::Remembered(_)) => continue,
                 Err(refusal) if refusal.is_harmful() => Verdict::Harmful(refusal.to_string()),
                 Err(_) => continue,
             };
-            if verdicts.on(sha256) != Some(&verdict)
-                || verdicts.hash_of(&candidate.file, print).is_none()
-            {
-                verdicts.note(&candidate.file, print, sha256, verdict);
-            }
+            verdicts.note(&candidate.file, print, sha256, verdict);
         }
         verdicts.write();
         candidates
     }
 
+    /// Looks at a file and at what is known about it; reads it only when nothing is known.
+    fn look(&self, file: PathBuf, verdicts: &Verdicts, opened: &Opened) -> Candidate {
+        let mut candidate = Candidate { file, known: None, tried: false, outcome: Ok(()) };
+        candidate.outcome = self.identify(&candidate.file, verdicts).and_then(|known| {
+            let (_, sha256) = candidate.known.insert(known);
+            match verdicts.on(sha256) {
+                _ if opened.contains_key(sha256) => candidate.tried = true,
+                Some(Verdict::Good) => candidate.tried = true,
+                Some(Verdict::Harmful(reason)) => return Err(Refusal::Remembered(reason.clone())),
+                None => {}
+            }
+            Ok(())
+        });
+        candidate
+    }
+
+    fn identify(&self, file: &Path, verdicts: &Verdicts) -> Result<(Fingerprint, String), Refusal> {
+        let print = candidate::examine(file, self.options.file_bytes_max)?;
+        if let Some(sha256) = verdicts.hash_of(file, &print) {
+            return Ok((print, sha256));
+        }
+        let bytes = candidate::read(file, self.options.file_bytes_max)?;
+        inspect::inspect(&bytes)?;
+        Ok((print, candidate::sha256(&bytes)))
+    }
+
     /// Tries unknown files in children, a few at a time.
     fn probe_all(&self, unknown: Vec<&mut Candidate>) {
         let (program, timeout) = (&self.options.probe_program, self.options.probe_timeout);
+        let workers = unknown.len().min(PROBES_AT_ONCE);
         let queue = Mutex::new(unknown.into_iter());
         let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
         std::thread::scope(|scope| {
-            for _ in 0..PROBES_AT_ONCE {
+            for _ in 0..workers {
                 scope.spawn(|| {
                     while let Some(candidate) = next() {
                         candidate.outcome = probe::probe(program, &candidate.file, timeout);
@@ -169,49 +190,21 @@ impl Loader {
     }
 }
 
-/// Looks at a file and at what is known about it; reads it only when nothing is known.
-fn look(file: PathBuf, bytes_max: u64, verdicts: &Verdicts) -> Candidate {
-    let mut candidate =
-        Candidate { file, print: None, sha256: None, outcome: Ok(()), known_good: false };
-    candidate.outcome = judge_file(&mut candidate, bytes_max, verdicts);
-    candidate
-}
-
-fn judge_file(
-    candidate: &mut Candidate,
-    bytes_max: u64,
-    verdicts: &Verdicts,
-) -> Result<(), Refusal> {
-    let print = candidate::examine(&candidate.file, bytes_max)?;
-    candidate.sha256 = verdicts.hash_of(&candidate.file, &print);
-    candidate.print = Some(print);
-    if candidate.sha256.is_none() {
-        let bytes = candidate::read(&candidate.file)?;
-        inspect::inspect(&bytes)?;
-        candidate.sha256 = Some(candidate::sha256(&bytes));
-    }
-    match candidate.sha256.as_deref().and_then(|sha256| verdicts.on(sha256)) {
-        Some(Verdict::Good) => candidate.known_good = true,
-        Some(Verdict::Harmful(reason)) => return Err(Refusal::Remembered(reason.clone())),
-        None => {}
-    }
-    Ok(())
-}
-
 /// Opens a candidate here, or finds it open already.
 fn load(
     candidate: Candidate,
-    others: &[(PathBuf, Arc<LoadedPlugin>)],
-    opened: &mut BTreeMap<String, Arc<LoadedPlugin>>,
-) -> (PluginReport, Option<(PathBuf, Arc<LoadedPlugin>)>) {
-    let Candidate { file, sha256, outcome, .. } = candidate;
+    others: &[Found],
+    opened: &mut Opened,
+) -> (PluginReport, Option<Found>) {
+    let Candidate { file, known, outcome, .. } = candidate;
+    let sha256 = known.as_ref().map(|(_, sha256)| sha256.clone());
     let plugin = outcome.and_then(|()| {
-        let hash = sha256.clone().unwrap_or_default();
-        let plugin = match opened.get(&hash) {
+        let (print, sha256) = known.expect("only a file that was read has passed");
+        let plugin = match opened.get(&sha256) {
             Some(plugin) => Arc::clone(plugin),
             None => {
-                let plugin = open_here(&file)?;
-                opened.insert(hash, Arc::clone(&plugin));
+                let plugin = open_here(&file, print, opened)?;
+                opened.insert(sha256, Arc::clone(&plugin));
                 plugin
             }
         };
@@ -224,9 +217,12 @@ fn load(
         }
     });
     match plugin {
-        Ok(plugin) => (loaded(&file, sha256, &plugin), Some((file, plugin))),
+        Ok(plugin) => {
+            let manifest = &plugin.open.manifest;
+            (PluginReport::loaded(&file, sha256, manifest, plugin.load_us), Some((file, plugin)))
+        }
         Err(refusal) => {
-            let report = refused(&file, sha256, &refusal);
+            let report = PluginReport::refused(&file, sha256, &refusal);
             let reason = report.reason.as_deref().unwrap_or_default();
             tracing::warn!(file = %printable(&file), reason, "plugin not loaded");
             (report, None)
@@ -234,22 +230,31 @@ fn load(
     }
 }
 
-fn open_here(file: &Path) -> Result<Arc<LoadedPlugin>, Refusal> {
+fn open_here(
+    file: &Path,
+    print: Fingerprint,
+    opened: &Opened,
+) -> Result<Arc<LoadedPlugin>, Refusal> {
+    // The system takes one file for one library: it would give us the old one back, whose pages
+    // are those of the new file by now.
+    let same_file = |other: &&Arc<LoadedPlugin>| {
+        print.identity != (0, 0) && other.print.identity == print.identity
+    };
+    if let Some(other) = opened.values().find(same_file) {
+        return Err(Refusal::Overwritten(other.open.manifest.name.clone()));
+    }
     let started = Instant::now();
     let open = open::open(&std::path::absolute(file).unwrap_or_else(|_| file.to_owned()))?;
     let load_us = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
     tracing::info!(plugin = open.manifest.name, version = %open.manifest.version, "plugin loaded");
-    Ok(Arc::new(LoadedPlugin { open, load_us }))
+    Ok(Arc::new(LoadedPlugin { open, print, load_us }))
 }
 
 /// Takes out plugins that need what is not there, until no more have to go.
-fn drop_unmet_needs(plugins: &mut Vec<(PathBuf, Arc<LoadedPlugin>)>, reports: &mut [PluginReport]) {
+fn drop_unmet_needs(plugins: &mut Vec<Found>, reports: &mut [PluginReport]) {
     loop {
-        let unmet = plugins.iter().enumerate().find_map(|(index, (_, plugin))| {
-            let need = plugin.open.manifest.needs.iter().find(|need| !met(need, plugins))?;
-            Some((index, describe(need)))
-        });
-        let Some((index, need)) = unmet else { return };
+        let manifests: Vec<_> = plugins.iter().map(|(_, plugin)| &plugin.open.manifest).collect();
+        let Some((index, need)) = first_unmet(&manifests) else { return };
         let (file, _) = plugins.remove(index);
         if let Some(report) = reports.iter_mut().find(|report| report.file == file) {
             report.state = PluginState::Refused;
@@ -258,57 +263,12 @@ fn drop_unmet_needs(plugins: &mut Vec<(PathBuf, Arc<LoadedPlugin>)>, reports: &m
     }
 }
 
-fn met(need: &Need, plugins: &[(PathBuf, Arc<LoadedPlugin>)]) -> bool {
-    let manifests = || plugins.iter().map(|(_, plugin)| &plugin.open.manifest);
-    match need {
-        Need::Plugin { name, version } => {
-            manifests().any(|m| m.name == *name && version.matches(&m.version))
-        }
-        Need::Dtype { name } => manifests().any(|manifest| {
-            let quantizations = manifest.providers.iter().filter(|p| p.kind == "quantization");
-            quantizations.flat_map(|provider| &provider.claims).any(|claim| claim == name)
-        }),
-        Need::Opset { version } => version.matches(&graph::OPSET),
-        // A need of the future cannot be checked, and is the plugin's own risk.
-        _ => true,
-    }
-}
-
-fn describe(need: &Need) -> String {
-    match need {
-        Need::Plugin { name, version } => format!("plugin `{name}` {version}"),
-        Need::Dtype { name } => format!("dtype `{name}`"),
-        Need::Opset { version } => format!("opset {version} (this host has {})", graph::OPSET),
-        _ => "something this host does not know".to_owned(),
-    }
-}
-
-fn loaded(file: &Path, sha256: Option<String>, plugin: &LoadedPlugin) -> PluginReport {
-    let manifest = &plugin.open.manifest;
-    PluginReport {
-        file: file.to_owned(),
-        name: manifest.name.clone(),
-        version: Some(manifest.version.clone()),
-        state: PluginState::Loaded,
-        reason: None,
-        providers: manifest.providers.clone(),
-        shadowed: Vec::new(),
-        sha256,
-        load_us: plugin.load_us,
-    }
-}
-
-fn refused(file: &Path, sha256: Option<String>, refusal: &Refusal) -> PluginReport {
-    let harmful = refusal.is_harmful();
-    PluginReport {
-        file: file.to_owned(),
-        name: printable(Path::new(file.file_name().unwrap_or(file.as_os_str()))),
-        version: None,
-        state: if harmful { PluginState::Quarantined } else { PluginState::Refused },
-        reason: Some(refusal.to_string().replace(['\n', '\r'], " ")),
-        providers: Vec::new(),
-        shadowed: Vec::new(),
-        sha256,
-        load_us: 0,
-    }
+/// Rows of plugins that were loaded from files that are no longer there.
+fn gone(before: &Registry, now: &[PluginReport]) -> Vec<PluginReport> {
+    let was_loaded =
+        |report: &&PluginReport| matches!(report.state, PluginState::Loaded | PluginState::Removed);
+    let is_gone = |report: &&PluginReport| {
+        now.iter().all(|other| other.file != report.file && other.sha256 != report.sha256)
+    };
+    before.plugins().iter().filter(was_loaded).filter(is_gone).map(PluginReport::removed).collect()
 }

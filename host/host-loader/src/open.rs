@@ -5,7 +5,7 @@
 
 use crate::Refusal;
 use crate::environment::Environment;
-use crate::facets::{KnownFacet, connect};
+use crate::facets::{KNOWN, KnownFacet, connect};
 use libloading::Library;
 use plugin_abi::{ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EntryFn, MAGIC, PluginRoot};
 use plugin_api::{Manifest, ProviderInfo, wire};
@@ -13,15 +13,10 @@ use std::path::Path;
 
 /// Largest manifest.
 const MANIFEST_BYTES_MAX: usize = 1 << 20;
+/// Longest name of a plugin, a provider, a claim or a facet.
+const NAME_BYTES_MAX: usize = 128;
 
-/// A plugin that is mapped into this process.
-#[derive(Debug)]
-pub(crate) struct Image {
-    pub(crate) root: &'static PluginRoot,
-    pub(crate) manifest: Manifest,
-}
-
-/// An image with the facets of its providers.
+/// A plugin that is mapped into this process, with the facets of its providers.
 #[derive(Debug)]
 pub(crate) struct OpenPlugin {
     pub(crate) manifest: Manifest,
@@ -31,37 +26,31 @@ pub(crate) struct OpenPlugin {
 /// Opens the library at `path` and checks every facet it offers.
 pub(crate) fn open(path: &Path) -> Result<OpenPlugin, Refusal> {
     let environment = Environment::save();
-    let image = image(path);
+    let plugin = open_unguarded(path);
     environment.restore();
-    let image = image?;
+    plugin
+}
+
+fn open_unguarded(path: &Path) -> Result<OpenPlugin, Refusal> {
+    let root = root(path)?;
+    let manifest = manifest(root)?;
     let mut facets = Vec::new();
-    for provider in &image.manifest.providers {
-        if let Some(facet) = connect(&image, provider)? {
-            check_dtypes(provider, facet)?;
+    for provider in &manifest.providers {
+        if let Some(facet) = connect(KNOWN, root, provider)? {
             facets.push((provider.clone(), facet));
         }
     }
-    Ok(OpenPlugin { manifest: image.manifest, facets })
+    Ok(OpenPlugin { manifest, facets })
 }
 
-fn check_dtypes(provider: &ProviderInfo, facet: KnownFacet) -> Result<(), Refusal> {
-    let KnownFacet::Quantization(facet) = facet else { return Ok(()) };
-    crate::quantization::dtypes(facet).map(drop).map_err(|why| Refusal::Facet {
-        facet: "quantization/1",
-        provider: provider.name.clone(),
-        why,
-    })
-}
-
-fn image(path: &Path) -> Result<Image, Refusal> {
+fn root(path: &Path) -> Result<&'static PluginRoot, Refusal> {
     let library = library(path)?;
     // SAFETY: the static check saw a function of that name; its type is what the ABI says.
     let entry = unsafe { library.get::<EntryFn>(ENTRY_SYMBOL.as_bytes()) };
     let entry = *entry.map_err(|e| Refusal::NoEntry(e.to_string()))?;
     // The library stays mapped for ever; see the module's documentation.
     let _stays_mapped = std::mem::ManuallyDrop::new(library);
-    let root = check_root(entry())?;
-    Ok(Image { root, manifest: manifest(root)? })
+    check_root(entry())
 }
 
 /// All symbols now, none of them for others.
@@ -95,11 +84,14 @@ fn check_root(root: *const PluginRoot) -> Result<&'static PluginRoot, Refusal> {
     }
     // SAFETY: not null and aligned; that it points to at least the head is the entry's word, which
     // the probing child has tried.
-    if unsafe { (&raw const (*root).magic).read() } != MAGIC {
+    if unsafe { (*root).magic } != MAGIC {
         return Err(not("something without the magic of a plugin root"));
     }
     // SAFETY: the magic says that the fixed head follows.
-    let found = unsafe { ((&raw const (*root).abi_major).read(), (*root).abi_minor) };
+    let major = unsafe { (*root).abi_major };
+    // SAFETY: as above.
+    let minor = unsafe { (*root).abi_minor };
+    let found = (major, minor);
     let expected = (ABI_MAJOR, ABI_MINOR);
     // While the major is 0 every minor may differ in layout.
     let compatible = found.0 == expected.0 && (found.0 != 0 || found.1 == expected.1);
@@ -111,7 +103,7 @@ fn check_root(root: *const PluginRoot) -> Result<&'static PluginRoot, Refusal> {
         });
     }
     // SAFETY: as above.
-    let size = unsafe { (&raw const (*root).root_size).read() } as usize;
+    let size = unsafe { (*root).root_size } as usize;
     if size != size_of::<PluginRoot>() {
         let expected = size_of::<PluginRoot>();
         return Err(Refusal::NotARoot(format!("a root of {size} bytes, {expected} expected")));
@@ -139,13 +131,35 @@ fn manifest(root: &PluginRoot) -> Result<Manifest, Refusal> {
     let bytes = bytes.ok_or_else(|| Refusal::Manifest("null".to_owned()))?;
     let manifest: Manifest =
         serde_json::from_slice(bytes).map_err(|e| Refusal::Manifest(e.to_string()))?;
+    check_names(&manifest)?;
+    match manifest.failure {
+        Some(why) => Err(Refusal::Failed(why)),
+        None => Ok(manifest),
+    }
+}
+
+/// Names are printed and compared; what is not plain text is refused here, once.
+fn check_names(manifest: &Manifest) -> Result<(), Refusal> {
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
     let name = &manifest.name;
-    if name.is_empty() || name.len() > 64 || !name.bytes().all(legal) {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.bytes().all(legal) {
+        let name = name.escape_debug();
         return Err(Refusal::Manifest(format!(
-            "name `{}`: letters, digits, `-_.` expected",
-            name.escape_debug()
+            "name `{name}` found, up to {NAME_BYTES_MAX} letters, digits, `-_.` expected"
         )));
     }
-    Ok(manifest)
+    let names = manifest.providers.iter().flat_map(|provider| {
+        let lists = provider.facets.iter().chain(&provider.claims);
+        lists.chain([&provider.kind, &provider.name])
+    });
+    let odd = |name: &str| {
+        name.is_empty() || name.len() > NAME_BYTES_MAX || name.contains(char::is_control)
+    };
+    match names.into_iter().find(|name| odd(name)) {
+        Some(name) => Err(Refusal::Manifest(format!(
+            "`{}` found, a name of up to {NAME_BYTES_MAX} printable bytes expected",
+            name.escape_debug()
+        ))),
+        None => Ok(()),
+    }
 }

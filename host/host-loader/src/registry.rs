@@ -4,8 +4,10 @@
 //! claim the pinned one answers, else the highest score, then the highest version, then the name.
 
 use crate::facets::KnownFacet;
-use crate::loader::LoadedPlugin;
-use crate::{ArchitectureProvider, ComputeProvider, DtypeProvider, FormatProvider, PluginReport};
+use crate::open::OpenPlugin;
+use crate::{
+    ArchitectureProvider, ComputeProvider, DtypeProvider, FormatProvider, PluginReport, PluginState,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -64,7 +66,7 @@ impl Registry {
 
     /// Builds a snapshot; `pins` says which plugin answers for `kind:claim`.
     pub(crate) fn new(
-        plugins: &[Arc<LoadedPlugin>],
+        plugins: &[&OpenPlugin],
         mut reports: Vec<PluginReport>,
         pins: &BTreeMap<String, String>,
     ) -> Self {
@@ -95,7 +97,7 @@ impl Registry {
     fn take(&mut self, offer: &Offer<'_>) {
         let (name, plugin) = (offer.provider.to_owned(), offer.plugin.to_owned());
         let claim = offer.claim.to_owned();
-        match offer.facet {
+        match offer.facet.clone() {
             KnownFacet::Architecture(facet) => {
                 let provider = Arc::new(ArchitectureProvider { name, plugin, facet });
                 self.architectures.insert(claim, provider);
@@ -104,8 +106,7 @@ impl Registry {
                 self.formats.retain(|format| format.name != claim);
                 self.formats.push(Arc::new(FormatProvider { name: claim, plugin, facet }));
             }
-            KnownFacet::Quantization(facet) => {
-                let dtypes = crate::quantization::dtypes(facet).unwrap_or_default();
+            KnownFacet::Quantization(dtypes) => {
                 let found = dtypes.into_iter().find(|dtype| dtype.name() == claim);
                 if let Some(dtype) = found {
                     self.dtypes.insert(claim, DtypeProvider { dtype, plugin });
@@ -130,7 +131,7 @@ struct Offer<'a> {
     plugin: &'a str,
     version: &'a semver::Version,
     score: u32,
-    facet: KnownFacet,
+    facet: &'a KnownFacet,
 }
 
 impl<'a> Offer<'a> {
@@ -139,10 +140,10 @@ impl<'a> Offer<'a> {
     }
 }
 
-fn offers(plugins: &[Arc<LoadedPlugin>]) -> impl Iterator<Item = Offer<'_>> {
+fn offers<'a>(plugins: &[&'a OpenPlugin]) -> impl Iterator<Item = Offer<'a>> {
     plugins.iter().flat_map(|plugin| {
-        let manifest = &plugin.open.manifest;
-        plugin.open.facets.iter().flat_map(move |(provider, facet)| {
+        let manifest = &plugin.manifest;
+        plugin.facets.iter().flat_map(move |(provider, facet)| {
             provider.claims.iter().map(move |claim| Offer {
                 kind: &provider.kind,
                 claim,
@@ -150,7 +151,7 @@ fn offers(plugins: &[Arc<LoadedPlugin>]) -> impl Iterator<Item = Offer<'_>> {
                 plugin: &manifest.name,
                 version: &manifest.version,
                 score: provider.score,
-                facet: *facet,
+                facet,
             })
         })
     })
@@ -159,7 +160,7 @@ fn offers(plugins: &[Arc<LoadedPlugin>]) -> impl Iterator<Item = Offer<'_>> {
 /// Tells each plugin which of its claims another one answers.
 fn note_shadowed(
     reports: &mut [PluginReport],
-    plugins: &[Arc<LoadedPlugin>],
+    plugins: &[&OpenPlugin],
     winners: &BTreeMap<String, Rank<'_>>,
 ) {
     for offer in offers(plugins) {
@@ -168,9 +169,75 @@ fn note_shadowed(
         if winner == offer.plugin {
             continue;
         }
-        let report = reports.iter_mut().find(|report| report.name == offer.plugin);
+        let report = reports
+            .iter_mut()
+            .find(|report| report.state == PluginState::Loaded && report.name == offer.plugin);
         if let Some(report) = report {
             report.shadowed.push(format!("{key} ({winner})"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facets::ArchitectureFacet;
+    use plugin_api::{Error, Manifest, ProviderInfo};
+    use std::path::Path;
+
+    #[derive(Debug)]
+    struct Silent;
+
+    impl ArchitectureFacet for Silent {
+        fn build(&self, _: &str) -> Result<Vec<u8>, Error> {
+            Err(Error::failed("builds nothing"))
+        }
+    }
+
+    fn plugin(name: &str, version: &str, score: u32) -> OpenPlugin {
+        let version = semver::Version::parse(version).expect("a version");
+        let mut manifest = Manifest::new(name, version);
+        let provider = ProviderInfo::new("architecture", name, &[], &["Tiny"], score);
+        manifest.providers.push(provider.clone());
+        let facet = KnownFacet::Architecture(Arc::new(Silent));
+        OpenPlugin { manifest, facets: vec![(provider, facet)] }
+    }
+
+    /// Who answers for `Tiny`, whatever the order the two were found in.
+    fn check(one: &OpenPlugin, two: &OpenPlugin, pin: Option<&str>, expected: &str) {
+        let pin = pin.map(|plugin| ("architecture:Tiny".to_owned(), plugin.to_owned()));
+        let pins = pin.into_iter().collect();
+        for plugins in [[one, two], [two, one]] {
+            let report = |plugin: &&OpenPlugin| {
+                let file = Path::new(&plugin.manifest.name);
+                PluginReport::loaded(file, None, &plugin.manifest, 0)
+            };
+            let reports = plugins.iter().map(report).collect();
+            let registry = Registry::new(&plugins, reports, &pins);
+            let winner = registry.architecture("Tiny").expect("one of them");
+            assert_eq!(winner.plugin(), expected);
+            for report in registry.plugins() {
+                let shadow = format!("architecture:Tiny ({expected})");
+                let shadowed = if report.name == expected { vec![] } else { vec![shadow] };
+                assert_eq!(report.shadowed, shadowed, "{}", report.name);
+            }
+        }
+    }
+
+    #[test]
+    fn of_two_providers_the_better_one_answers_and_the_other_is_listed() {
+        let a = plugin("a", "1.0.0", 100);
+        check(&a, &plugin("b", "1.0.0", 200), None, "b");
+        check(&a, &plugin("b", "9.0.0", 50), None, "a");
+        check(&a, &plugin("b", "1.0.1", 100), None, "b");
+        check(&a, &plugin("b", "1.0.0", 100), None, "a");
+    }
+
+    #[test]
+    fn a_pin_decides_before_the_score() {
+        let (a, b) = (plugin("a", "1.0.0", 100), plugin("b", "1.0.0", 200));
+        check(&a, &b, Some("a"), "a");
+        check(&a, &b, Some("b"), "b");
+        check(&a, &b, Some("nobody"), "b");
     }
 }

@@ -1,10 +1,16 @@
 //! One row for each file of the plugin folders, for people and for `/v1/plugins`.
+//!
+//! Text of a plugin or a file name may hold anything; it is put on one line here, once.
 
-use plugin_api::ProviderInfo;
+use crate::Refusal;
+use plugin_api::{Manifest, ProviderInfo};
 use semver::Version;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+/// Most characters of a reason.
+const REASON_CHARS_MAX: usize = 400;
 
 /// What became of a plugin file.
 #[derive(Debug, Clone, Serialize)]
@@ -40,6 +46,8 @@ pub enum PluginState {
     Refused,
     /// It crashed, hung or ended the process that tried it.
     Quarantined,
+    /// It was loaded, and its file is gone: running models keep it, new ones do not get it.
+    Removed,
 }
 
 impl fmt::Display for PluginState {
@@ -48,7 +56,55 @@ impl fmt::Display for PluginState {
             Self::Loaded => "loaded",
             Self::Refused => "refused",
             Self::Quarantined => "quarantined",
+            Self::Removed => "removed",
         })
+    }
+}
+
+impl PluginReport {
+    pub(crate) fn loaded(
+        file: &Path,
+        sha256: Option<String>,
+        manifest: &Manifest,
+        load_us: u64,
+    ) -> Self {
+        Self {
+            file: file.to_owned(),
+            name: manifest.name.clone(),
+            version: Some(manifest.version.clone()),
+            state: PluginState::Loaded,
+            reason: None,
+            providers: manifest.providers.clone(),
+            shadowed: Vec::new(),
+            sha256,
+            load_us,
+        }
+    }
+
+    pub(crate) fn refused(file: &Path, sha256: Option<String>, refusal: &Refusal) -> Self {
+        let harmful = refusal.is_harmful();
+        Self {
+            file: file.to_owned(),
+            name: printable(Path::new(file.file_name().unwrap_or(file.as_os_str()))),
+            version: None,
+            state: if harmful { PluginState::Quarantined } else { PluginState::Refused },
+            reason: Some(one_line(&refusal.to_string())),
+            providers: Vec::new(),
+            shadowed: Vec::new(),
+            sha256,
+            load_us: 0,
+        }
+    }
+
+    /// The row of a file that has gone since it was loaded.
+    pub(crate) fn removed(before: &Self) -> Self {
+        let why = "the file is gone; models that use it keep it until they are unloaded";
+        Self {
+            state: PluginState::Removed,
+            reason: Some(why.to_owned()),
+            shadowed: Vec::new(),
+            ..before.clone()
+        }
     }
 }
 
@@ -59,8 +115,21 @@ fn as_text<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error>
 
 /// A path on one line, whatever its bytes are.
 pub(crate) fn printable(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    text.chars().fold(String::with_capacity(text.len()), |mut line, character| {
+    escape(path.to_string_lossy().chars())
+}
+
+/// Text on one line of a length that can be read, whatever it contains.
+pub(crate) fn one_line(text: &str) -> String {
+    let spaced = text.chars().map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c });
+    let line = escape(spaced.take(REASON_CHARS_MAX + 1));
+    match line.char_indices().nth(REASON_CHARS_MAX) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
+fn escape(text: impl Iterator<Item = char>) -> String {
+    text.fold(String::new(), |mut line, character| {
         if character.is_control() {
             line.extend(character.escape_default());
         } else {
@@ -68,4 +137,27 @@ pub(crate) fn printable(path: &Path) -> String {
         }
         line
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        assert_eq!(one_line(text), expected);
+    }
+
+    #[test]
+    fn reasons_are_one_line_of_bounded_length() {
+        check("plain", "plain");
+        check("two\nlines\tand\r\nmore", "two lines and  more");
+        check("\u{1b}[31mred", "\\u{1b}[31mred");
+        check(&"é".repeat(1000), &format!("{}...", "é".repeat(REASON_CHARS_MAX)));
+        check(&"é".repeat(REASON_CHARS_MAX), &"é".repeat(REASON_CHARS_MAX));
+    }
+
+    #[test]
+    fn a_file_name_cannot_forge_a_line() {
+        assert_eq!(printable(Path::new("a\nb.so")), "a\\nb.so");
+    }
 }

@@ -41,9 +41,7 @@ struct Memory {
 
 #[derive(Debug, Serialize, Deserialize)]
 struct KnownFile {
-    length: u64,
-    modified_ns: u128,
-    inode: u64,
+    print: Fingerprint,
     sha256: String,
 }
 
@@ -64,10 +62,7 @@ impl Verdicts {
     /// The hash of a file that has not changed since it was judged.
     pub(crate) fn hash_of(&self, file: &Path, print: &Fingerprint) -> Option<String> {
         let known = self.memory.by_file.get(&key(file))?;
-        let same = known.length == print.length
-            && known.modified_ns == print.modified_ns
-            && known.inode == print.inode;
-        same.then(|| known.sha256.clone())
+        (known.print == *print).then(|| known.sha256.clone())
     }
 
     /// The verdict on a hash.
@@ -83,12 +78,10 @@ impl Verdicts {
         sha256: &str,
         verdict: Verdict,
     ) {
-        let known = KnownFile {
-            length: print.length,
-            modified_ns: print.modified_ns,
-            inode: print.inode,
-            sha256: sha256.to_owned(),
-        };
+        if self.on(sha256) == Some(&verdict) && self.hash_of(file, print).is_some() {
+            return;
+        }
+        let known = KnownFile { print: *print, sha256: sha256.to_owned() };
         self.memory.by_file.insert(key(file), known);
         self.memory.by_hash.insert(sha256.to_owned(), verdict);
         self.changed = true;

@@ -12,6 +12,7 @@ mod prepare;
 mod session;
 mod summary;
 mod tokenizer;
+mod tokenizer_file;
 
 pub use error::{LoadError, LoadErrorKind};
 pub use load::{LoadedModel, load};

@@ -9,8 +9,6 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use tokenizers::Tokenizer as Inner;
 
-/// Replace-like normalizers that may be chained: each can double the text.
-const NORMALIZERS_MAX: usize = 16;
 /// Tokens of context that decide how the next one is spelled (a leading space, say).
 const CONTEXT_TOKENS: usize = 6;
 
@@ -40,25 +38,15 @@ impl Tokenizer {
     /// # Errors
     /// It is no tokenizer, or not one for this vocabulary.
     pub fn from_json(json: &[u8], vocab_size: usize) -> Result<Self, TokenizerError> {
+        crate::tokenizer_file::check(json, vocab_size).map_err(TokenizerError)?;
         let inner = guarded("tokenizer.json", || Inner::from_bytes(json))?;
-        let value = serde_json::to_value(&inner).map_err(|e| TokenizerError(e.to_string()))?;
-        let normalizers = value["normalizer"]["normalizers"].as_array().map_or(0, Vec::len);
-        if normalizers > NORMALIZERS_MAX {
-            return Err(TokenizerError(format!(
-                "{normalizers} normalizers found, at most {NORMALIZERS_MAX}"
-            )));
-        }
-        let largest = inner.get_vocab(true).into_values().max().unwrap_or(0) as usize;
-        if largest >= vocab_size {
-            return Err(TokenizerError(format!(
-                "token id {largest} found, the model's vocabulary has {vocab_size} tokens"
-            )));
-        }
+        let decoder = serde_json::to_string(&inner.get_decoder());
+        let byte_level = decoder.is_ok_and(|json| json.contains("\"ByteLevel\""));
         let special = inner.get_added_tokens_decoder();
         let special = special.into_iter().filter(|(_, token)| token.special).map(|(id, _)| id);
         Ok(Self {
             special: Arc::new(special.collect()),
-            byte_level: value["decoder"].to_string().contains("\"ByteLevel\""),
+            byte_level,
             inner: Arc::new(inner),
             vocab_size,
         })

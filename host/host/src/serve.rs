@@ -1,4 +1,148 @@
-//! `host serve`.
-pub(crate) fn serve(_: &crate::args::ServeArgs) -> Result<(), crate::Failure> {
+//! `host serve`: plugins, models, HTTP, until somebody stops it.
+//!
+//! The address is taken before any model is loaded, so that a port in use is known at once and
+//! `/health` answers while `/ready` still says no. The line with the address is printed when
+//! requests can be answered.
+
+use crate::args::ServeArgs;
+use crate::console::note;
+use crate::{Failure, wiring};
+use host_generation::{Generator, Models};
+use host_http::{Admin, AdminError, AppState, HttpOptions, check_bind};
+use host_loader::{Loader, PluginReport, PluginState};
+use host_metrics::Metrics;
+use host_model::LoadOptions;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+
+/// Runs the command.
+pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
+    let http = &args.http;
+    check_bind(http.bind, http.api_key.is_some(), http.insecure)?;
+    let (models, metrics) = (Models::default(), Metrics::new());
+    let operator = Arc::new(Operator {
+        loader: wiring::loader(&args.plugins)?,
+        options: wiring::load_options(&args.load),
+        metrics: metrics.clone(),
+    });
+    let options = HttpOptions {
+        api_key: http.api_key.clone(),
+        loopback_only: http.bind.is_loopback(),
+        body_bytes_max: http.body_bytes_max,
+        connections_max: http.connections_max,
+        grace: Duration::from_secs(http.grace_s),
+        ..HttpOptions::default()
+    };
+    let admin: Arc<dyn Admin> = Arc::<Operator>::clone(&operator);
+    let state = AppState::new(models.clone(), metrics, admin, options);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let listener = TcpListener::bind((http.bind, http.port)).await?;
+        let address = listener.local_addr()?;
+        let server = tokio::spawn(host_http::serve(listener, state, stop_signal()));
+        let wanted = args.models.clone();
+        let loading = tokio::task::spawn_blocking(move || load_all(&operator, &models, &wanted));
+        loading.await??;
+        note(&format!("listening on http://{address}"));
+        server.await??;
+        Ok(())
+    })
+}
+
+/// Scans the plugins and loads the models of the command line.
+fn load_all(operator: &Operator, models: &Models, wanted: &[String]) -> Result<(), Failure> {
+    report_plugins(&operator.rescan());
+    for model in wanted {
+        // A path may hold `=`; an id may not hold a separator.
+        let (id, path) = match model.split_once('=') {
+            Some((id, path)) if !id.contains(['/', '\\']) => (Some(id), path),
+            _ => (None, model.as_str()),
+        };
+        let generator = operator.load(Path::new(path), id)?;
+        let summary = generator.summary();
+        note(&format!("model {} ({} ms)", summary.id, summary.load_ms));
+        models.insert(generator);
+    }
+    if wanted.is_empty() {
+        note("no model yet: --model PATH, or POST /v1/models/load {\"path\": ...}");
+    }
     Ok(())
+}
+
+fn report_plugins(reports: &[PluginReport]) {
+    let loaded = reports.iter().filter(|report| report.state == PluginState::Loaded);
+    let names: Vec<_> = loaded.map(|report| report.name.as_str()).collect();
+    note(&format!("plugins: {}", if names.is_empty() { "none".into() } else { names.join(", ") }));
+    let refused = reports.len() - names.len();
+    if refused > 0 {
+        note(&format!("{refused} files are no usable plugins: see `host plugins list`"));
+    }
+}
+
+/// What the operator can do while the host runs.
+struct Operator {
+    loader: Loader,
+    options: LoadOptions,
+    metrics: Metrics,
+}
+
+impl Operator {
+    fn load(&self, path: &Path, id: Option<&str>) -> Result<Generator, Failure> {
+        let options = LoadOptions { id: id.map(str::to_owned), ..self.options.clone() };
+        let model = wiring::load(&self.loader.registry(), path, &options)?;
+        Ok(Generator::spawn(model, self.metrics.clone())?)
+    }
+
+    fn count_plugins(&self, reports: &[PluginReport]) {
+        use host_metrics::PluginState as Counted;
+        let states = [
+            (Counted::Loaded, PluginState::Loaded),
+            (Counted::Refused, PluginState::Refused),
+            (Counted::Quarantined, PluginState::Quarantined),
+        ];
+        for (counted, state) in states {
+            let count = reports.iter().filter(|report| report.state == state).count();
+            self.metrics.set_plugins(counted, count);
+        }
+    }
+}
+
+impl Admin for Operator {
+    fn plugins(&self) -> Vec<PluginReport> {
+        self.loader.registry().plugins().to_vec()
+    }
+
+    fn rescan(&self) -> Vec<PluginReport> {
+        let reports = self.loader.scan().plugins().to_vec();
+        self.count_plugins(&reports);
+        reports
+    }
+
+    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<Generator, AdminError> {
+        let options = LoadOptions { id: id.map(str::to_owned), ..self.options.clone() };
+        let model = host_model::load(&self.loader.registry(), path, &options, &|_, _| {})?;
+        Ok(Generator::spawn(model, self.metrics.clone())?)
+    }
+}
+
+/// Ends when the host is told to stop.
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+            let _ended = interrupt.await;
+            return;
+        };
+        tokio::select! {
+            _ = interrupt => {}
+            _ = terminate.recv() => {}
+        }
+    }
+    #[cfg(not(unix))]
+    let _ended = interrupt.await;
+    note("stopping: running answers finish first");
 }

@@ -44,7 +44,8 @@ pub struct DtypeV1 {
     pub block_bytes: u32,
     /// Rows that `pack` interleaves; tiles begin at a multiple of it.
     pub row_group: u32,
-    /// Bit 0: `quantize` works. Other bits are 0.
+    /// Bit 0: `quantize` works. Bit 1: `matmul` rounds its inputs, so that dequantized weights
+    /// would give more exact products. Other bits are 0.
     pub flags: u32,
     /// `block_count` blocks at `src` to floats at `dst`.
     pub dequantize:
@@ -89,3 +90,9 @@ pub struct MatmulTileV1 {
     /// Floats from one output row to the next.
     pub output_stride: usize,
 }
+
+// SAFETY: a dtype is a constant of its plugin; its texts live as long as the process and nobody
+// writes to them.
+unsafe impl Send for DtypeV1 {}
+// SAFETY: as above.
+unsafe impl Sync for DtypeV1 {}

@@ -9,6 +9,7 @@ use plugin_abi::{
     QuantizationV1, Text, layout_header, layout_of,
 };
 use std::ffi::c_void;
+use std::panic::catch_unwind;
 use std::sync::OnceLock;
 
 /// One registered provider with its facet struct.
@@ -164,6 +165,7 @@ pub fn export_root(
     &raw const exported.root
 }
 
+/// The manifest (JSON); a panic of the author's part of it becomes the reason inside it.
 fn manifest(package: [&'static str; 4], needs: fn() -> Vec<crate::Need>) -> Vec<u8> {
     let [name, version, license, description] = package;
     let name = name.strip_prefix("plugin-").unwrap_or(name);
@@ -172,8 +174,11 @@ fn manifest(package: [&'static str; 4], needs: fn() -> Vec<crate::Need>) -> Vec<
     let mut manifest = Manifest::new(name, version);
     license.clone_into(&mut manifest.license);
     description.clone_into(&mut manifest.description);
-    manifest.providers = providers().iter().map(|provider| provider.info()).collect();
-    manifest.needs = needs();
+    let offer = || (providers().iter().map(|provider| provider.info()).collect(), needs());
+    match catch_unwind(offer) {
+        Ok((providers, needs)) => (manifest.providers, manifest.needs) = (providers, needs),
+        Err(panic) => manifest.failure = Some(thunk::panicked("its manifest", &*panic)),
+    }
     serde_json::to_vec(&manifest).unwrap_or_default()
 }
 

@@ -29,6 +29,9 @@ pub struct Manifest {
     /// What must be there for it to work.
     #[serde(default)]
     pub needs: Vec<Need>,
+    /// Why the plugin cannot be used here, in its own words; a host refuses it with that reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
 }
 
 /// One thing a plugin offers.
@@ -85,6 +88,7 @@ impl Manifest {
             sdk: concat!("plugin-api ", env!("CARGO_PKG_VERSION")).to_owned(),
             providers: Vec::new(),
             needs: Vec::new(),
+            failure: None,
         }
     }
 }

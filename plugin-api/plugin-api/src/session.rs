@@ -161,6 +161,12 @@ impl DtypeRef {
         self.dtype.row_group as usize
     }
 
+    /// Whether `matmul` rounds its inputs; dequantized weights would give more exact products.
+    #[must_use]
+    pub fn rounds_inputs(&self) -> bool {
+        self.dtype.flags & 2 != 0
+    }
+
     /// Bytes of a prepared input row of `k` values.
     #[must_use]
     pub fn input_bytes(&self, k: usize) -> usize {

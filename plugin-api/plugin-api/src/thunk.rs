@@ -15,6 +15,7 @@ pub(crate) use quantization::{dtype_names, quantization};
 
 use crate::{Architecture, CheckpointView, Error};
 use plugin_abi::{ArchitectureV1, FacetHeader, Sink, Status, Text};
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
 
@@ -30,19 +31,18 @@ fn fence(what: &str, error: Sink, body: impl FnOnce() -> Result<(), Error>) -> S
     let failure = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(Ok(())) => return Status::OK,
         Ok(Err(failure)) => failure,
-        Err(panic) => {
-            let why = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "no message".to_owned());
-            let plugin = PLUGIN_NAME.get().copied().unwrap_or("?");
-            let message = format!("plugin `{plugin}` panicked in {what}: {why}");
-            Error::new(crate::ErrorKind::Panic, message)
-        }
+        Err(panic) => Error::new(crate::ErrorKind::Panic, panicked(what, &*panic)),
     };
     crate::wire::write(error, failure.message().as_bytes());
     failure.status()
+}
+
+/// The sentence for people about a caught panic.
+pub(crate) fn panicked(what: &str, panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let plugin = PLUGIN_NAME.get().copied().unwrap_or("?");
+    format!("plugin `{plugin}` panicked in {what}: {}", text.unwrap_or("no message"))
 }
 
 /// Text of the wire, or the error that says which argument is broken.

@@ -78,6 +78,9 @@ pub trait Dtype: Sync + 'static {
     const ROW_GROUP: usize;
     /// Whether [`Dtype::quantize`] works.
     const QUANTIZES: bool = false;
+    /// Whether [`Dtype::matmul`] rounds its inputs (to 8-bit integers, say), so that a compute
+    /// plugin may dequantize matrices whose speed does not matter.
+    const ROUNDS_INPUTS: bool = false;
 
     /// Whole blocks to floats.
     ///

@@ -10,6 +10,10 @@ use crate::memory::ALIGNMENT;
 use graph::{Graph, Op, WeightId};
 use plugin_api::{DtypeLookup, Error, WeightData};
 
+/// Matrices that are this small as f32, all together, are multiplied exactly: they stay in the
+/// cache, so 8-bit inputs would gain nothing and cost accuracy.
+const EXACT_BYTES_MAX: usize = 16 << 20;
+
 /// Index into [`Inventory::matrices`].
 pub(crate) type MatrixId = usize;
 
@@ -64,6 +68,9 @@ impl Inventory {
             tensors: (0..weights.len()).map(tensor).collect::<Result<_, _>>()?,
             matrix_of: vec![None; weights.len()],
         };
+        if inventory.is_small(graph) {
+            inventory.tensors.iter_mut().for_each(|tensor| tensor.kernel = tensor.kernel.exact());
+        }
         for node in &graph.nodes {
             if let Op::Linear { weight, .. } = node.op {
                 let role = &graph.weights[weight].role;
@@ -81,6 +88,15 @@ impl Inventory {
     /// The matrix of a weight that a linear op uses.
     pub(crate) fn matrix_of(&self, weight: WeightId) -> MatrixId {
         self.matrix_of[weight].expect("every weight of a linear op was added as a matrix")
+    }
+
+    fn is_small(&self, graph: &Graph) -> bool {
+        let matrices = graph.nodes.iter().filter_map(|node| match node.op {
+            Op::Linear { weight, .. } => Some(self.tensors[weight]),
+            _ => None,
+        });
+        let bytes = matrices.map(|tensor| tensor.rows.saturating_mul(tensor.k).saturating_mul(4));
+        bytes.fold(0, usize::saturating_add) <= EXACT_BYTES_MAX
     }
 
     fn add_matrix(&mut self, weight: WeightId) -> Result<(), Error> {

@@ -18,13 +18,9 @@ pub(crate) enum Kernel {
     Native(&'static kernels::Dtype),
     /// In another plugin.
     Plugin(DtypeRef),
+    /// Stored in a dtype of another plugin, multiplied as f32: exact where speed does not matter.
+    Dequantized(DtypeRef),
 }
-
-// SAFETY: a dtype of the wire is a constant of its plugin, which is never unloaded, and its
-// functions may be called from any thread.
-unsafe impl Send for Kernel {}
-// SAFETY: as above.
-unsafe impl Sync for Kernel {}
 
 impl Kernel {
     /// The routines of dtype `name`, for the weight in role `role`.
@@ -49,10 +45,18 @@ impl Kernel {
         Ok(Self::Plugin(dtype))
     }
 
+    /// The same weights multiplied without rounding the inputs, where the dtype would round them.
+    pub(crate) fn exact(self) -> Self {
+        match self {
+            Self::Plugin(dtype) if dtype.rounds_inputs() => Self::Dequantized(dtype),
+            other => other,
+        }
+    }
+
     pub(crate) fn name(&self) -> &'static str {
         match self {
             Self::Native(dtype) => dtype.name,
-            Self::Plugin(dtype) => dtype.name(),
+            Self::Plugin(dtype) | Self::Dequantized(dtype) => dtype.name(),
         }
     }
 
@@ -60,20 +64,21 @@ impl Kernel {
         match self {
             Self::Native(dtype) => dtype.input_format,
             Self::Plugin(dtype) => dtype.input_format(),
+            Self::Dequantized(_) => kernels::F32.input_format,
         }
     }
 
     pub(crate) fn block_len(&self) -> usize {
         match self {
             Self::Native(dtype) => dtype.block_len,
-            Self::Plugin(dtype) => dtype.block_len(),
+            Self::Plugin(dtype) | Self::Dequantized(dtype) => dtype.block_len(),
         }
     }
 
     /// Rows that `pack` interleaves; a tile begins at a multiple of it.
     pub(crate) fn row_group(&self) -> usize {
         match self {
-            Self::Native(_) => ROW_GROUP,
+            Self::Native(_) | Self::Dequantized(_) => ROW_GROUP,
             Self::Plugin(dtype) => dtype.row_group(),
         }
     }
@@ -82,7 +87,7 @@ impl Kernel {
     pub(crate) fn row_bytes(&self, k: usize) -> usize {
         let block_bytes = match self {
             Self::Native(dtype) => dtype.block_bytes,
-            Self::Plugin(dtype) => dtype.block_bytes(),
+            Self::Plugin(dtype) | Self::Dequantized(dtype) => dtype.block_bytes(),
         };
         k / self.block_len() * block_bytes
     }
@@ -91,6 +96,7 @@ impl Kernel {
         match self {
             Self::Native(dtype) => dtype.input_bytes(k),
             Self::Plugin(dtype) => dtype.input_bytes(k),
+            Self::Dequantized(_) => kernels::F32.input_bytes(k),
         }
     }
 
@@ -98,6 +104,7 @@ impl Kernel {
         match self {
             Self::Native(dtype) => dtype.packed_bytes(rows, k),
             Self::Plugin(dtype) => dtype.packed_bytes(rows, k),
+            Self::Dequantized(_) => kernels::F32.packed_bytes(rows, k),
         }
     }
 
@@ -107,7 +114,7 @@ impl Kernel {
                 dtype.dequantize(src, dst);
                 Ok(())
             }
-            Self::Plugin(dtype) => dtype.dequantize(src, dst),
+            Self::Plugin(dtype) | Self::Dequantized(dtype) => dtype.dequantize(src, dst),
         }
     }
 
@@ -119,6 +126,10 @@ impl Kernel {
                 Ok(())
             }
             Self::Plugin(dtype) => dtype.prepare_input(x, dst),
+            Self::Dequantized(_) => {
+                kernels::F32.prepare_input(x, dst);
+                Ok(())
+            }
         }
     }
 
@@ -131,6 +142,13 @@ impl Kernel {
                 Ok(())
             }
             Self::Plugin(dtype) => dtype.pack(src, src.len() / self.row_bytes(k), k, dst),
+            Self::Dequantized(dtype) => {
+                let mut values = vec![0.0_f32; src.len() / self.row_bytes(k) * k];
+                dtype.dequantize(src, &mut values)?;
+                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                kernels::F32.pack(&bytes, k, dst);
+                Ok(())
+            }
         }
     }
 
@@ -140,25 +158,25 @@ impl Kernel {
     /// The tile's buffers have the sizes this kernel gave for its shape and were filled by it, and
     /// no other thread touches the tile's part of the output.
     pub(crate) unsafe fn matmul(&self, tile: &MatmulTileV1) -> Result<(), Error> {
-        match self {
-            Self::Native(dtype) => {
-                let tile = MatmulTile {
-                    weights: tile.weights,
-                    k: tile.k,
-                    row_begin: tile.row_begin,
-                    row_end: tile.row_end,
-                    inputs: tile.inputs,
-                    input_stride: tile.input_stride,
-                    token_count: tile.token_count,
-                    output: tile.output,
-                    output_stride: tile.output_stride,
-                };
-                // SAFETY: passed on to the caller.
-                unsafe { dtype.matmul(&tile) };
-                Ok(())
-            }
+        let native = match self {
+            Self::Native(dtype) => dtype,
+            Self::Dequantized(_) => &kernels::F32,
             // SAFETY: passed on to the caller.
-            Self::Plugin(dtype) => unsafe { dtype.matmul(tile) },
-        }
+            Self::Plugin(dtype) => return unsafe { dtype.matmul(tile) },
+        };
+        let tile = MatmulTile {
+            weights: tile.weights,
+            k: tile.k,
+            row_begin: tile.row_begin,
+            row_end: tile.row_end,
+            inputs: tile.inputs,
+            input_stride: tile.input_stride,
+            token_count: tile.token_count,
+            output: tile.output,
+            output_stride: tile.output_stride,
+        };
+        // SAFETY: passed on to the caller.
+        unsafe { native.matmul(&tile) };
+        Ok(())
     }
 }

@@ -16,6 +16,7 @@ macro_rules! dtypes {
         impl plugin_api::Dtype for $dtype {
             const NAME: &'static str = kernels::$kernel.name;
             const INPUT_FORMAT: &'static str = kernels::$kernel.input_format;
+            const ROUNDS_INPUTS: bool = true;
             const BLOCK_LEN: usize = kernels::$kernel.block_len;
             const BLOCK_BYTES: usize = kernels::$kernel.block_bytes;
             const ROW_GROUP: usize = kernels::ROW_GROUP;

@@ -1,4 +1,4 @@
-//! Builds what the tests run: the host, the plugins and the misbehaving fixtures.
+//! Builds what the tests run: the host, the plugins and the misbehaving fixture.
 //!
 //! `cargo test` alone does not put programs and dynamic libraries where a user finds them, so they
 //! are built here, once a process, in the profile of the running test. `make test` builds them
@@ -19,19 +19,6 @@ pub fn host_program() -> PathBuf {
 #[must_use]
 pub fn plugin_file(package: &str) -> PathBuf {
     built(&dynamic_library(package))
-}
-
-/// Packages below `tests` that are plugins with a fault.
-///
-/// # Panics
-/// The folder `tests` cannot be read.
-#[must_use]
-pub fn fixtures() -> Vec<String> {
-    let folder = std::fs::read_dir(root().join("tests")).expect("the folder of this package");
-    let names = folder.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-    let mut names: Vec<_> = names.filter(|name| name.starts_with("fixture-")).collect();
-    names.sort();
-    names
 }
 
 /// The folder cargo builds into, whatever the user calls it.

@@ -40,17 +40,26 @@ impl PluginFolder {
         self.add_file(&plugin_file(&format!("plugin-{plugin}")));
     }
 
-    /// Copies a fixture or any other plugin file in.
-    ///
-    /// The copy gets its name when it is complete, as the documentation asks of users.
+    /// Adds the plugin that has the named fault; it reads its fault from its file's name.
+    pub fn add_fault(&self, fault: &str) {
+        let name = dynamic_library(&format!("fault_{fault}"));
+        self.copy(&plugin_file("fixture-faults"), &name);
+    }
+
+    /// Copies any plugin file in.
     ///
     /// # Panics
     /// The file cannot be copied.
     pub fn add_file(&self, file: &Path) {
-        let name = file.file_name().expect("a file has a name").to_string_lossy().into_owned();
+        let name = file.file_name().expect("a file has a name").to_string_lossy();
+        self.copy(file, &name);
+    }
+
+    /// The copy gets its name when it is complete, as the documentation asks of users.
+    fn copy(&self, file: &Path, name: &str) {
         let part = self.scratch.join(&format!("{name}.part"));
         fs::copy(file, &part).expect("the plugin is readable");
-        fs::rename(&part, self.scratch.join(&name)).expect("the folder is ours");
+        fs::rename(&part, self.scratch.join(name)).expect("the folder is ours");
     }
 
     /// Takes one of the project's plugins out.

@@ -1,7 +1,7 @@
 //! A running host on a port of its own.
 
 use crate::command::without_flags;
-use crate::{Client, Scratch, host_program};
+use crate::{Client, Scratch, eventually, host_program};
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -64,12 +64,6 @@ impl TestHost {
         Client::new(self.address)
     }
 
-    /// Process id, for tests that send signals.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// What it wrote to stderr so far.
     ///
     /// # Panics
@@ -79,12 +73,21 @@ impl TestHost {
         self.log.lock().expect("the reader does not panic").join("\n")
     }
 
-    /// How it ended, if it has.
+    /// Asks it to stop, as a service manager does, and waits until it has.
     ///
     /// # Panics
-    /// The system does not know the process.
-    pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("the child was started by us")
+    /// It does not end within a minute.
+    #[cfg(unix)]
+    pub fn stop(&mut self) -> ExitStatus {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("`kill` runs");
+        assert!(asked.success(), "the process is gone");
+        let mut ended = None;
+        eventually("the host ends after SIGTERM", || {
+            ended = self.child.try_wait().expect("the child was started by us");
+            ended.is_some()
+        });
+        ended.expect("it has ended")
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) const RIVALS: [(u32, f32); 2] = [(b'~' as u32, 0.5), (b'#' as u32, 1.
 pub(crate) struct FakeModel {
     script: Vec<u8>,
     gate: Option<Receiver<()>>,
-    fault: Option<StepError>,
+    /// Steps that still succeed, and the error of the one after them.
+    fault: Option<(usize, StepError)>,
 }
 
 impl FakeModel {
@@ -40,10 +41,10 @@ impl FakeModel {
         (self, sender)
     }
 
-    /// Fails the first step.
-    pub(crate) fn failing(mut self, panicked: bool) -> Self {
+    /// Fails once, after `steps` good steps.
+    pub(crate) fn failing_after(mut self, steps: usize, panicked: bool) -> Self {
         let (plugin, message) = ("fake-compute".to_owned(), "matmul went wrong".to_owned());
-        self.fault = Some(StepError::Model { plugin, message, panicked });
+        self.fault = Some((steps, StepError::Model { plugin, message, panicked }));
         self
     }
 }
@@ -55,8 +56,10 @@ impl StepModel for FakeModel {
         {
             self.gate = None;
         }
-        if let Some(fault) = self.fault.take() {
-            return Err(fault);
+        match self.fault.take() {
+            Some((0, error)) => return Err(error),
+            Some((steps, error)) => self.fault = Some((steps - 1, error)),
+            None => {}
         }
         logits.fill(-10.0);
         for (row, logits) in batch.logit_rows.iter().zip(logits.chunks_mut(VOCAB_SIZE)) {

@@ -256,7 +256,7 @@ fn a_slow_reader_is_paused_and_misses_nothing() {
 #[test]
 fn a_failed_step_fails_its_request_only() {
     let metrics = Metrics::new();
-    let model = FakeModel::saying("..ok").failing(false);
+    let model = FakeModel::saying("..ok").failing_after(0, false);
     let generator = fake::generator("fake", model, &metrics);
     let failed = answer(&generator, request());
     let plugin = "fake-compute".to_owned();
@@ -269,7 +269,7 @@ fn a_failed_step_fails_its_request_only() {
 
 #[test]
 fn a_panic_of_a_plugin_takes_the_model_out_of_service() {
-    let model = FakeModel::saying("..ok").failing(true);
+    let model = FakeModel::saying("..ok").failing_after(0, true);
     let generator = fake::generator("fake", model, &Metrics::new());
     let failed = answer(&generator, request());
     let (plugin, message) = ("fake-compute".to_owned(), "matmul went wrong".to_owned());

@@ -24,9 +24,6 @@ pub struct DtypeEntry {
     wire: DtypeV1,
 }
 
-// SAFETY: the wire struct holds only pointers to constants and functions.
-unsafe impl Sync for DtypeEntry {}
-
 impl DtypeEntry {
     /// The entry of dtype `T`.
     #[must_use]
@@ -37,7 +34,7 @@ impl DtypeEntry {
             block_len: T::BLOCK_LEN as u32,
             block_bytes: T::BLOCK_BYTES as u32,
             row_group: T::ROW_GROUP as u32,
-            flags: T::QUANTIZES as u32,
+            flags: T::QUANTIZES as u32 | (T::ROUNDS_INPUTS as u32) << 1,
             dequantize: dequantize::<T>,
             quantize: quantize::<T>,
             input_bytes: input_bytes::<T>,

@@ -1,5 +1,6 @@
-//! Writes a checkpoint whose answers are known in advance: a model that counts.
+//! Writes small checkpoints: a model that counts, and a file that only has an architecture.
 //!
+//! The counting model's answers are known in advance.
 //! Its embedding is the identity and its output matrix moves every token to the next one; what
 //! the layers compute is multiplied by zero before it is added. So after token 300 comes 301, if
 //! and only if embedding, norms, residuals and output are right.
@@ -87,4 +88,30 @@ fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
     file.extend(header.as_bytes());
     file.extend(bytes);
     file
+}
+
+/// Writes a GGUF file of one tensor that asks for the named architecture.
+pub(crate) fn write_gguf(path: &Path, architecture: &str) {
+    const STRING: u32 = 8;
+    const ALIGNMENT: usize = 32;
+    let text = |bytes: &mut Vec<u8>, text: &str| {
+        bytes.extend((text.len() as u64).to_le_bytes());
+        bytes.extend(text.as_bytes());
+    };
+    let mut file = b"GGUF".to_vec();
+    file.extend(3_u32.to_le_bytes());
+    // Number of tensors, number of metadata entries.
+    file.extend([1_u64, 1].iter().flat_map(|count| count.to_le_bytes()));
+    text(&mut file, "general.architecture");
+    file.extend(STRING.to_le_bytes());
+    text(&mut file, architecture);
+    // Name, dimensions, type F32, place in the data.
+    text(&mut file, "embed");
+    file.extend(2_u32.to_le_bytes());
+    file.extend([2_u64, 4].iter().flat_map(|size| size.to_le_bytes()));
+    file.extend(0_u32.to_le_bytes());
+    file.extend(0_u64.to_le_bytes());
+    file.resize(file.len().next_multiple_of(ALIGNMENT), 0);
+    file.extend([0; 2 * 4 * 4]);
+    fs::write(path, file).expect("the test's folder is writable");
 }

@@ -8,6 +8,7 @@ mod bad_plugins;
 mod checkpoint;
 mod concurrency;
 mod drop_in;
+mod faults;
 mod first_light;
 mod golden;
 mod reference_models;

@@ -106,8 +106,8 @@ fn the_engine_is_pure() {
 
 #[test]
 fn only_the_edges_read_wire_types() {
-    let inner =
-        ["host/host-engine/", "host/host-generation/", "host/host-model/", "host/host-metrics/"];
+    // host-model reads files of a checkpoint, which are no wire.
+    let inner = ["host/host-engine/", "host/host-generation/", "host/host-metrics/"];
     let mut problems = Vec::new();
     for file in tree::rust_files().filter(|file| file.is_production()) {
         if inner.iter().any(|folder| file.path.starts_with(folder))

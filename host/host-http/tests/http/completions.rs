@@ -1,0 +1,164 @@
+//! `POST /v1/completions`.
+
+use expect_test::expect;
+use serde_json::{Value, json};
+
+use crate::test_host::{TestHost, completion, pretty, stable};
+
+const PATH: &str = "/v1/completions";
+
+/// Says this after the prompt `ab`.
+fn saying(text: &str) -> TestHost {
+    TestHost::saying(&format!("...{text}"))
+}
+
+#[tokio::test]
+async fn a_whole_answer_has_the_shape_of_openai() {
+    let answer = saying("hello").ok(PATH, &completion(json!({"temperature": 0}))).await;
+    assert!(answer["id"].as_str().is_some_and(|id| id.starts_with("cmpl-")));
+    expect![[r#"
+        {
+          "id": "cmpl-ID",
+          "object": "text_completion",
+          "created": 0,
+          "model": "fake",
+          "system_fingerprint": "fp",
+          "choices": [
+            {
+              "text": "hello",
+              "index": 0,
+              "logprobs": null,
+              "finish_reason": "stop"
+            }
+          ],
+          "usage": {
+            "prompt_tokens": 3,
+            "completion_tokens": 6,
+            "total_tokens": 9,
+            "prompt_tokens_details": {
+              "cached_tokens": 0
+            }
+          }
+        }
+    "#]]
+    .assert_eq(&pretty(answer));
+}
+
+#[tokio::test]
+async fn a_stream_has_the_shape_of_openai() {
+    let body = completion(json!({"temperature": 0, "max_tokens": 2}));
+    let events = saying("hello").events(PATH, &body).await;
+    let lines: Vec<String> = events.into_iter().map(|event| stable(event).to_string()).collect();
+    expect![[r#"
+        {"id":"cmpl-ID","object":"text_completion","created":0,"model":"fake","system_fingerprint":"fp","choices":[{"text":"h","index":0,"logprobs":null,"finish_reason":null}]}
+        {"id":"cmpl-ID","object":"text_completion","created":0,"model":"fake","system_fingerprint":"fp","choices":[{"text":"e","index":0,"logprobs":null,"finish_reason":null}]}
+        {"id":"cmpl-ID","object":"text_completion","created":0,"model":"fake","system_fingerprint":"fp","choices":[{"text":"","index":0,"logprobs":null,"finish_reason":"length"}]}
+    "#]].assert_eq(&(lines.join("\n") + "\n"));
+}
+
+#[tokio::test]
+async fn echo_with_logprobs_scores_the_prompt() {
+    let body = completion(json!({
+        "prompt": "xy", "echo": true, "logprobs": 1, "max_tokens": 1, "temperature": 0
+    }));
+    let answer = TestHost::saying(".x*z").ok(PATH, &body).await;
+    let choice = &answer["choices"][0];
+    assert_eq!(choice["text"], "xyz");
+    expect![[r#"
+        {
+          "tokens": [
+            "<s>",
+            "x",
+            "y",
+            "z"
+          ],
+          "token_logprobs": [
+            null,
+            -0.6803095,
+            -15.680309,
+            -0.6803095
+          ],
+          "top_logprobs": [
+            null,
+            {
+              "x": -0.6803095
+            },
+            {
+              "*": -0.6803095,
+              "y": -15.680309
+            },
+            {
+              "z": -0.6803095
+            }
+          ],
+          "text_offset": [
+            0,
+            0,
+            1,
+            2
+          ],
+          "token_ids": [
+            256,
+            120,
+            121,
+            122
+          ]
+        }
+    "#]]
+    .assert_eq(&pretty(choice["logprobs"].clone()));
+    let only = completion(json!({"prompt": "xy", "echo": true, "logprobs": 1, "max_tokens": 0}));
+    let answer = TestHost::saying(".x*z").ok(PATH, &only).await;
+    assert_eq!(answer["choices"][0]["text"], "xy");
+    assert_eq!(answer["usage"]["completion_tokens"], 0);
+    let bytes = completion(json!({"temperature": 0, "logprobs": 0, "max_tokens": 1}));
+    let answer = saying("é").ok(PATH, &bytes).await;
+    let logprobs = &answer["choices"][0]["logprobs"];
+    assert_eq!(logprobs["tokens"], json!(["bytes:\\xc3"]));
+    assert_eq!(
+        (&logprobs["token_ids"], &logprobs["top_logprobs"]),
+        (&json!([195]), &json!([null]))
+    );
+}
+
+/// The texts and indices of the answer, streamed and whole.
+async fn check_prompts(prompt: Value, n: usize, expected: &[&str]) {
+    let host = saying("hello");
+    let body = completion(json!({"prompt": prompt, "n": n, "temperature": 0, "max_tokens": 3}));
+    let whole = host.ok(PATH, &body).await;
+    let choices = whole["choices"].as_array().expect("choices");
+    let texts: Vec<&str> = choices.iter().filter_map(|choice| choice["text"].as_str()).collect();
+    assert_eq!(texts, expected, "{body}");
+    let events = host.events(PATH, &body).await;
+    for (index, text) in expected.iter().enumerate() {
+        assert_eq!(choices[index]["index"], index);
+        let streamed: String = events
+            .iter()
+            .map(|event| &event["choices"][0])
+            .filter(|choice| choice["index"] == index)
+            .filter_map(|choice| choice["text"].as_str())
+            .collect();
+        assert_eq!(streamed, *text, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn prompts_come_as_text_tokens_and_lists_of_either() {
+    check_prompts(json!("ab"), 1, &["hel"]).await;
+    check_prompts(json!(["ab", "abc"]), 1, &["hel", "ell"]).await;
+    check_prompts(json!([256, 97, 98]), 1, &["hel"]).await;
+    check_prompts(json!([[256, 97, 98], [256, 97, 98, 99]]), 2, &["hel", "hel", "ell", "ell"])
+        .await;
+}
+
+#[tokio::test]
+async fn prompt_tokens_of_all_prompts_are_counted() {
+    let answer = saying("x").ok(PATH, &completion(json!({"prompt": ["ab", "abcd"], "n": 2}))).await;
+    assert_eq!(answer["usage"]["prompt_tokens"], 3 + 5);
+}
+
+#[tokio::test]
+async fn sixteen_tokens_are_the_default() {
+    let answer = saying(&"x".repeat(50)).ok(PATH, &completion(json!({"temperature": 0}))).await;
+    assert_eq!(answer["usage"]["completion_tokens"], 16);
+    assert_eq!(answer["choices"][0]["finish_reason"], "length");
+}

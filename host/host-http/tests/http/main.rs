@@ -1,0 +1,24 @@
+//! The HTTP surface over a scripted model: requests in, bytes out.
+//!
+//! One binary, so that it links once. Most tests call the router directly; those about connections
+//! use a socket of the system's choosing.
+
+#[cfg(test)]
+mod access;
+#[cfg(test)]
+mod chat;
+#[cfg(test)]
+mod completions;
+#[cfg(test)]
+mod connections;
+#[cfg(test)]
+mod errors;
+#[cfg(test)]
+#[path = "../../../host-generation/tests/generation/fake.rs"]
+mod fake;
+#[cfg(test)]
+mod operations;
+#[cfg(test)]
+mod service;
+#[cfg(test)]
+mod test_host;

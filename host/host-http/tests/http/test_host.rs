@@ -1,0 +1,223 @@
+//! A host in a value: router, models, metrics, and a client that calls it without a socket.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, StatusCode};
+use host_generation::{Generator, Models};
+use host_http::{Admin, AdminError, AppState, HttpOptions, router};
+use host_loader::{PluginReport, PluginState};
+use host_metrics::Metrics;
+use host_model::LoadErrorKind;
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+
+use crate::fake::{self, FakeModel};
+
+/// An operator's side that loads any path that says `good`.
+struct FakeAdmin {
+    metrics: Metrics,
+}
+
+impl Admin for FakeAdmin {
+    fn plugins(&self) -> Vec<PluginReport> {
+        let plugin = |name: &str, state, reason: Option<&str>| PluginReport {
+            file: PathBuf::from(format!("plugins/lib{name}.so")),
+            name: name.to_owned(),
+            version: None,
+            state,
+            reason: reason.map(str::to_owned),
+            providers: Vec::new(),
+            shadowed: Vec::new(),
+            sha256: None,
+            load_us: 7,
+        };
+        vec![
+            plugin("llama", PluginState::Loaded, None),
+            plugin("broken", PluginState::Refused, Some("not a plugin")),
+        ]
+    }
+
+    fn rescan(&self) -> Vec<PluginReport> {
+        self.plugins().into_iter().take(1).collect()
+    }
+
+    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<Generator, AdminError> {
+        let path = path.to_string_lossy();
+        if path.contains("good") {
+            let id = id.unwrap_or("good");
+            return Ok(fake::generator(id, FakeModel::saying("good"), &self.metrics));
+        }
+        let kind = match path.as_ref() {
+            "missing" => LoadErrorKind::NotFound,
+            "huge" => LoadErrorKind::Memory,
+            "exotic" => LoadErrorKind::Unsupported,
+            "crash" => LoadErrorKind::Failed,
+            _ => LoadErrorKind::Invalid,
+        };
+        Err(AdminError { kind, message: format!("{path}: no") })
+    }
+}
+
+pub(crate) struct TestHost {
+    pub(crate) state: AppState,
+    pub(crate) metrics: Metrics,
+    router: Router,
+}
+
+/// An answer, read to its end.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+impl TestHost {
+    /// No model.
+    pub(crate) fn empty(options: HttpOptions) -> Self {
+        let metrics = Metrics::new();
+        let admin = Arc::new(FakeAdmin { metrics: metrics.clone() });
+        let state = AppState::new(Models::default(), metrics.clone(), admin, options);
+        Self { router: router(state.clone()), state, metrics }
+    }
+
+    /// The model `fake`, which says `script` from position 0 on.
+    pub(crate) fn saying(script: &str) -> Self {
+        Self::serving(FakeModel::saying(script))
+    }
+
+    pub(crate) fn serving(model: FakeModel) -> Self {
+        let host = Self::empty(HttpOptions::default());
+        host.state.models().insert(fake::generator("fake", model, &host.metrics));
+        host
+    }
+
+    pub(crate) async fn call(&self, request: Request<Body>) -> Answer {
+        let response = self.router.clone().oneshot(request).await.expect("the router never fails");
+        let (parts, body) = response.into_parts();
+        let bytes = body.collect().await.expect("the body never fails").to_bytes();
+        let text = String::from_utf8(bytes.to_vec()).expect("answers are text");
+        Answer { status: parts.status, headers: parts.headers, text }
+    }
+
+    /// The answer's body, still running.
+    pub(crate) async fn open(&self, path: &str, body: &Value) -> Body {
+        let request = post(path, body.to_string());
+        let response = self.router.clone().oneshot(request).await.expect("the router never fails");
+        assert_eq!(response.status(), StatusCode::OK);
+        response.into_body()
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.call(get(path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        self.call(post(path, body.to_string())).await
+    }
+
+    /// The body of a good answer.
+    pub(crate) async fn ok(&self, path: &str, body: &Value) -> Value {
+        let answer = self.post(path, body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        answer.json()
+    }
+
+    /// The objects of a good event stream, without the last word.
+    pub(crate) async fn events(&self, path: &str, body: &Value) -> Vec<Value> {
+        let mut body = body.clone();
+        body["stream"] = json!(true);
+        let answer = self.post(path, &body).await;
+        assert_eq!(answer.status, StatusCode::OK, "{}", answer.text);
+        let (events, end) = answer.text.split_once("data: [DONE]\n\n").expect("the last word");
+        assert_eq!(end, "");
+        events.split_terminator("\n\n").map(event).collect()
+    }
+
+    /// Waits for other threads, up to ten seconds.
+    #[track_caller]
+    pub(crate) fn wait_idle(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.metrics.encode().contains("host_requests_in_flight{model=\"fake\"} 0\n") {
+            assert!(Instant::now() < deadline, "a request is in flight for ever");
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Answer {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e}: {}", self.text))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().expect("a text header"))
+    }
+}
+
+pub(crate) fn event(line: &str) -> Value {
+    let data = line.strip_prefix("data: ").unwrap_or_else(|| panic!("no event: {line:?}"));
+    serde_json::from_str(data).unwrap_or_else(|e| panic!("{e}: {data}"))
+}
+
+pub(crate) fn get(path: &str) -> Request<Body> {
+    Request::get(path).header("host", "localhost").body(Body::empty()).expect("a request")
+}
+
+pub(crate) fn post(path: &str, body: impl Into<Bytes>) -> Request<Body> {
+    Request::post(path)
+        .header("host", "127.0.0.1:8080")
+        .header("content-type", "application/json")
+        .body(Body::from(body.into()))
+        .expect("a request")
+}
+
+/// A conversation of one word. Rendered with special tokens it has 23 tokens.
+pub(crate) fn chat(more: Value) -> Value {
+    with(json!({"model": "fake", "messages": [{"role": "user", "content": "hi"}]}), more)
+}
+
+/// The script of a model that answers that conversation with `answer`.
+pub(crate) fn chat_script(answer: &str) -> String {
+    format!("{}{answer}", ".".repeat(CHAT_TOKENS))
+}
+
+/// Tokens of [`chat`]: BOS, turn, `user:hi;`, turn, `assistant:`.
+pub(crate) const CHAT_TOKENS: usize = 1 + 1 + 8 + 1 + 10;
+
+/// A text completion of `ab` (with BOS 3 tokens).
+pub(crate) fn completion(more: Value) -> Value {
+    with(json!({"model": "fake", "prompt": "ab"}), more)
+}
+
+fn with(mut body: Value, more: Value) -> Value {
+    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
+        body.extend(more);
+    }
+    body
+}
+
+/// The answer with what differs each time put aside.
+pub(crate) fn stable(mut body: Value) -> Value {
+    if let Some(id) = body["id"].as_str() {
+        let prefix = id.split('-').next().unwrap_or_default().to_owned();
+        body["id"] = format!("{prefix}-ID").into();
+    }
+    if body["created"].is_u64() {
+        body["created"] = 0.into();
+    }
+    if body["system_fingerprint"].is_string() {
+        body["system_fingerprint"] = "fp".into();
+    }
+    body
+}
+
+/// The answer, laid out for a snapshot.
+pub(crate) fn pretty(body: Value) -> String {
+    serde_json::to_string_pretty(&stable(body)).expect("JSON") + "\n"
+}

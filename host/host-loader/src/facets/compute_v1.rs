@@ -1,0 +1,112 @@
+//! `compute/1` as the host asks for it.
+//!
+//! The handle is given back to its plugin exactly once, when the session is dropped.
+
+use super::{ComputeFacet, SessionFacet, call};
+use crate::{Registry, SessionRequest};
+use plugin_abi::{
+    Bytes, ComputeSessionV1, ComputeV1, DtypeLookupV1, DtypeV1, ProgressV1, SessionOptionsV1,
+    Span32, Text, WeightV1,
+};
+use plugin_api::{Error, StepBatch, wire};
+use std::ffi::c_void;
+
+impl ComputeFacet for ComputeV1 {
+    fn estimate(&self, request: &SessionRequest<'_>) -> Result<Vec<u8>, Error> {
+        with_options(request, |options| call(|json, error| (self.estimate)(options, json, error)))
+    }
+
+    fn create(&self, request: &SessionRequest<'_>) -> Result<Box<dyn SessionFacet>, Error> {
+        let mut handle: ComputeSessionV1 = std::ptr::null_mut();
+        with_options(request, |options| {
+            call(|_, error| (self.create)(options, &raw mut handle, error))
+        })?;
+        if handle.is_null() {
+            return Err(Error::failed("the plugin reports success, but gives no session"));
+        }
+        Ok(Box::new(Session { handle, facet: *self }))
+    }
+}
+
+/// A handle and the functions that know it.
+#[derive(Debug)]
+struct Session {
+    handle: ComputeSessionV1,
+    facet: ComputeV1,
+}
+
+// SAFETY: `compute/1` asks for one thread at a time, not for the same one; calls take `&mut self`.
+unsafe impl Send for Session {}
+
+impl SessionFacet for Session {
+    fn step(&mut self, batch: &StepBatch<'_>, logits: &mut [f32]) -> Result<(), Error> {
+        let (wire, into, len) = (batch.to_wire(), logits.as_mut_ptr(), logits.len());
+        call(|_, error| (self.facet.step)(self.handle, &raw const wire, into, len, error)).map(drop)
+    }
+
+    fn copy_blocks(&mut self, from: &[u32], to: &[u32]) -> Result<(), Error> {
+        let (from, to) = (Span32::new(from), Span32::new(to));
+        call(|_, error| (self.facet.copy_blocks)(self.handle, from, to, error)).map(drop)
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        (self.facet.destroy)(self.handle);
+    }
+}
+
+fn with_options<T>(
+    request: &SessionRequest<'_>,
+    body: impl FnOnce(*const SessionOptionsV1) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let graph = request.graph.to_json()?;
+    let weight = |(bytes, dtype): &(&[u8], &str)| WeightV1 {
+        data: Bytes::new(bytes),
+        dtype: Text::new(dtype),
+    };
+    let weights: Vec<WeightV1> = request.weights.iter().map(weight).collect();
+    let mut progress = request.progress;
+    let limits = request.limits;
+    let options = SessionOptionsV1 {
+        graph: Text::new(&graph),
+        weights: weights.as_ptr(),
+        weight_count: weights.len(),
+        dtypes: DtypeLookupV1 {
+            context: std::ptr::from_ref(request.dtypes).cast(),
+            find: find_dtype,
+        },
+        progress: ProgressV1 { context: (&raw mut progress).cast(), report: report_progress },
+        block_size: narrow("block size", limits.block_size)?,
+        block_count: narrow("block count", limits.block_count)?,
+        batch_tokens_max: narrow("tokens of a batch", limits.batch_tokens_max)?,
+        sequences_max: narrow("sequences", limits.sequences_max)?,
+        kv_dtype: Text::new(request.kv_dtype),
+        threads: narrow("threads", request.threads)?,
+        reserved: 0,
+    };
+    body(&raw const options)
+}
+
+fn narrow(what: &str, size: usize) -> Result<u32, Error> {
+    u32::try_from(size).map_err(|_| {
+        Error::unsupported(format!("{what}: {size}, at most {} is possible", u32::MAX))
+    })
+}
+
+extern "C" fn find_dtype(context: *const c_void, name: Text) -> *const DtypeV1 {
+    // SAFETY: the context is the registry of the request, alive during the call it belongs to.
+    let registry = unsafe { &*context.cast::<Registry>() };
+    // SAFETY: the plugin vouches for its text during the call.
+    let name = unsafe { wire::text(name) };
+    match name.and_then(|name| registry.dtype(name)) {
+        Some(provider) => std::ptr::from_ref(provider.dtype().wire()),
+        None => std::ptr::null(),
+    }
+}
+
+extern "C" fn report_progress(context: *mut c_void, done_bytes: u64, total_bytes: u64) {
+    // SAFETY: the context is the closure of the request, alive during the call it belongs to.
+    let report = unsafe { &*context.cast::<&dyn Fn(u64, u64)>() };
+    report(done_bytes, total_bytes);
+}

@@ -1,0 +1,124 @@
+//! What a `tokenizer.json` is checked for before the library reads it.
+//!
+//! The library sizes tables by the largest token id and runs every normalizer on every text, so a
+//! file of a few bytes could ask for gigabytes or for hours. Only ids and counts are read here, in
+//! one pass without building anything.
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use std::fmt;
+
+/// Normalizers that may follow each other: each can double the text.
+const NORMALIZERS_MAX: usize = 16;
+
+/// Checks the file against a vocabulary of that size.
+///
+/// # Errors
+/// Not JSON, an id outside the vocabulary, or too many normalizers.
+pub(crate) fn check(json: &[u8], vocab_size: usize) -> Result<(), String> {
+    let file: File = serde_json::from_slice(json).map_err(|e| format!("tokenizer.json: {e}"))?;
+    let added = file.added_tokens.iter().map(|token| token.id).max();
+    let largest = file.model.vocab.0.max(added).unwrap_or(0);
+    if largest >= vocab_size as u64 {
+        return Err(format!(
+            "tokenizer.json: token id {largest} found, the model's vocabulary has {vocab_size} tokens"
+        ));
+    }
+    let normalizers = file.normalizer.map_or(0, |list| list.normalizers.len());
+    if normalizers > NORMALIZERS_MAX {
+        return Err(format!(
+            "tokenizer.json: {normalizers} normalizers found, at most {NORMALIZERS_MAX}"
+        ));
+    }
+    Ok(())
+}
+
+#[derive(Deserialize)]
+struct File {
+    model: Model,
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+    normalizer: Option<Normalizer>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    vocab: LargestId,
+}
+
+#[derive(Deserialize)]
+struct AddedToken {
+    id: u64,
+}
+
+#[derive(Deserialize)]
+struct Normalizer {
+    #[serde(default)]
+    normalizers: Vec<IgnoredAny>,
+}
+
+/// The largest id of a vocabulary: a map from token to id, or a list whose places are the ids.
+struct LargestId(Option<u64>);
+
+impl<'de> Deserialize<'de> for LargestId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(VocabVisitor).map(Self)
+    }
+}
+
+struct VocabVisitor;
+
+impl<'de> Visitor<'de> for VocabVisitor {
+    type Value = Option<u64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a vocabulary: an object from token to id, or a list of tokens")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut largest = None;
+        while let Some((_, id)) = map.next_entry::<IgnoredAny, u64>()? {
+            largest = largest.max(Some(id));
+        }
+        Ok(largest)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Self::Value, A::Error> {
+        let mut count = 0_u64;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            count += 1;
+        }
+        Ok(count.checked_sub(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check_refused(json: &str, expected: &str) {
+        let error = check(json.as_bytes(), 10).expect_err("the file is bad");
+        assert!(error.contains(expected), "`{error}` does not say `{expected}`");
+    }
+
+    #[test]
+    fn ids_inside_the_vocabulary_pass() {
+        let json = r#"{"model": {"vocab": {"a": 0, "b": 9}}, "added_tokens": [{"id": 3}]}"#;
+        assert_eq!(check(json.as_bytes(), 10), Ok(()));
+        assert_eq!(check(br#"{"model": {"vocab": [["a", -1.0]]}}"#, 10), Ok(()));
+        assert_eq!(check(br#"{"model": {"vocab": {}}, "normalizer": null}"#, 10), Ok(()));
+    }
+
+    #[test]
+    fn ids_outside_and_long_chains_are_refused() {
+        check_refused(r#"{"model": {"vocab": {"a": 2147483648}}}"#, "token id 2147483648 found");
+        check_refused(r#"{"model": {"vocab": {"a": -1}}}"#, "invalid value");
+        check_refused(r#"{"model": {"vocab": {}}, "added_tokens": [{"id": 10}]}"#, "token id 10");
+        check_refused(r#"{"model": {}}"#, "missing field `vocab`");
+        check_refused("<html>", "expected value");
+        let chain = vec![r#"{"type":"NFC"}"#; 17].join(",");
+        let json =
+            format!(r#"{{"model":{{"vocab":{{}}}},"normalizer":{{"normalizers":[{chain}]}}}}"#);
+        check_refused(&json, "17 normalizers found");
+    }
+}
