@@ -41,7 +41,10 @@ pub(crate) fn check(options: &HttpOptions, uri: &Uri, headers: &HeaderMap) -> Re
         let message = "the request has no Host header";
         return Err(ApiError::refused(StatusCode::BAD_REQUEST, "missing_host", message));
     };
-    if options.loopback_only && !is_loopback_name(host_name(host)) {
+    // A page that was rebound to this address has no key, so with one any name is welcome: a proxy
+    // passes its own on.
+    let is_open = options.loopback_only && options.api_key.is_none();
+    if is_open && !is_loopback_name(host_name(host)) {
         let message = "the Host header names another machine than this one";
         return Err(ApiError::refused(StatusCode::FORBIDDEN, "forbidden_host", message));
     }

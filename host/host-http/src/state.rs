@@ -59,8 +59,8 @@ impl From<GenerationError> for AdminError {
 pub struct HttpOptions {
     /// Key that clients must send; none: nobody is asked.
     pub api_key: Option<String>,
-    /// Only this machine can connect, so a request must also name this machine as its host: a web
-    /// page that was rebound to this address names another.
+    /// Only this machine can connect, so without a key a request must also name this machine as its
+    /// host: a web page that was rebound to this address names another.
     pub loopback_only: bool,
     /// Most bytes of a request body.
     pub body_bytes_max: usize,

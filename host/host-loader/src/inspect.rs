@@ -4,7 +4,7 @@
 //! opens; so completeness, machine and the entry symbol are checked here.
 
 use crate::Refusal;
-use object::elf::{FileHeader64, ProgramHeader64};
+use object::elf::{FileHeader64, PT_LOAD, ProgramHeader64};
 use object::endian::LittleEndian;
 use object::read::NameOrOrdinal;
 use object::read::elf::{FileHeader as _, ProgramHeader as _};
@@ -72,6 +72,9 @@ fn whole(bytes: &[u8]) -> Result<(), String> {
     inside("the section table", header.e_shoff(endian), sections)?;
     let segments: &[ProgramHeader64<LittleEndian>] =
         header.program_headers(endian, bytes).map_err(|_| cut("the segment table"))?;
+    if !segments.iter().any(|segment| segment.p_type(endian) == PT_LOAD) {
+        return Err("a damaged ELF file: no segment to load".to_owned());
+    }
     for segment in segments {
         inside("a segment", segment.p_offset(endian), segment.p_filesz(endian))?;
     }

@@ -9,7 +9,10 @@ use crate::facets::{KNOWN, KnownFacet, connect};
 use libloading::Library;
 use plugin_abi::{ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EntryFn, MAGIC, PluginRoot};
 use plugin_api::{Manifest, ProviderInfo, wire};
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// Largest manifest.
 const MANIFEST_BYTES_MAX: usize = 1 << 20;
@@ -25,10 +28,29 @@ pub(crate) struct OpenPlugin {
 
 /// Opens the library at `path` and checks every facet it offers.
 pub(crate) fn open(path: &Path) -> Result<OpenPlugin, Refusal> {
+    /// How often each path was opened. Held while a library is loaded, because the environment
+    /// that is put back is that of the whole process.
+    static OPENED: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    let count = opened.entry(path.to_owned()).or_default();
+    let path = respelled(path, *count);
+    *count += 1;
     let environment = Environment::save();
-    let plugin = open_unguarded(path);
+    let plugin = open_unguarded(&path);
     environment.restore();
     plugin
+}
+
+/// The same path in words that were not used before. The system compares the words first: it would
+/// give back the old library, though another file lies there now.
+fn respelled(path: &Path, count: usize) -> PathBuf {
+    let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else {
+        return path.to_owned();
+    };
+    let mut words = folder.join("").into_os_string();
+    words.push("./".repeat(count));
+    words.push(file);
+    words.into()
 }
 
 fn open_unguarded(path: &Path) -> Result<OpenPlugin, Refusal> {
@@ -44,13 +66,31 @@ fn open_unguarded(path: &Path) -> Result<OpenPlugin, Refusal> {
 }
 
 fn root(path: &Path) -> Result<&'static PluginRoot, Refusal> {
-    let library = library(path)?;
+    let library = library(&fresh_name(path))?;
     // SAFETY: the static check saw a function of that name; its type is what the ABI says.
     let entry = unsafe { library.get::<EntryFn>(ENTRY_SYMBOL.as_bytes()) };
     let entry = *entry.map_err(|e| Refusal::NoEntry(e.to_string()))?;
     // The library stays mapped for ever; see the module's documentation.
     let _stays_mapped = std::mem::ManuallyDrop::new(library);
     check_root(entry())
+}
+
+/// A name for the file that was not opened before in this process. The system's loader goes by
+/// names first and would give the old library back for a file that was replaced; a `.` in the path
+/// makes another name for the same file.
+fn fresh_name(path: &Path) -> PathBuf {
+    static TIMES: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
+    let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else {
+        return path.to_owned();
+    };
+    let mut times = TIMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let times = times.entry(path.to_owned()).or_default();
+    let mut name = OsString::from(folder);
+    for _ in 0..*times {
+        name.push("/.");
+    }
+    *times += 1;
+    PathBuf::from(name).join(file)
 }
 
 /// All symbols now, none of them for others.

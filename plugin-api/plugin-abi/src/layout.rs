@@ -7,7 +7,7 @@ use crate::Facet;
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{AbiInstability, check_layout_compatibility};
 use abi_stable::library::AbiHeader;
-use abi_stable::type_layout::TypeLayout;
+use abi_stable::type_layout::{TLFieldOrFunction, TypeLayout};
 use core::ffi::c_void;
 
 /// The checker's own header of this build; its address goes into the plugin root.
@@ -62,16 +62,20 @@ pub fn check_layout<F: Facet>(found: LayoutRef) -> Result<(), String> {
     let Err(errors) = check_layout_compatibility(<F as StableAbi>::LAYOUT, found.0) else {
         return Ok(());
     };
-    let Some(first) = errors.errors.first() else {
+    // An outer type whose own head is right comes first, without an error of its own.
+    let Some(first) = errors.errors.iter().find(|error| !error.errs.is_empty()) else {
         return Err(format!("layout of {} differs", F::NAME));
     };
+    // Behind a function come its arguments, which the checker lumps together under one name.
     let field = first
         .stack_trace
         .iter()
-        .map(|frame| frame.found.to_string())
-        .map(|text| text.lines().next().unwrap_or_default().trim().to_owned())
+        .map_while(|frame| match &frame.found {
+            TLFieldOrFunction::Field(field) => Some(field.name()),
+            TLFieldOrFunction::Function(_) => None,
+        })
         .collect::<Vec<_>>()
-        .join(" in ");
+        .join(".");
     let what = first.errs.first().map_or_else(|| "differs".to_owned(), one_line);
     let place = if field.is_empty() { String::new() } else { format!(" at `{field}`") };
     Err(format!("layout of {}{place}: {what}", F::NAME))

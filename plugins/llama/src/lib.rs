@@ -5,7 +5,8 @@
 use plugin_api::{Architecture, CheckpointView, Decoder, Error, Graph, RopeStyle, Scheme};
 
 /// The Llama family.
-struct Llama;
+#[derive(Debug)]
+pub struct Llama;
 
 impl Architecture for Llama {
     const NAME: &'static str = "llama";

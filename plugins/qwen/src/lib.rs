@@ -6,7 +6,8 @@
 use plugin_api::{Architecture, CheckpointView, Decoder, Error, Graph};
 
 /// Qwen 2 and 2.5.
-struct Qwen2;
+#[derive(Debug)]
+pub struct Qwen2;
 
 impl Architecture for Qwen2 {
     const NAME: &'static str = "qwen2";
@@ -18,7 +19,8 @@ impl Architecture for Qwen2 {
 }
 
 /// Qwen 3.
-struct Qwen3;
+#[derive(Debug)]
+pub struct Qwen3;
 
 impl Architecture for Qwen3 {
     const NAME: &'static str = "qwen3";

@@ -12,7 +12,7 @@ pub fn root() -> PathBuf {
 /// A path in the golden set of the repository.
 #[must_use]
 pub fn data(path: &str) -> PathBuf {
-    root().join("tests/e2e/data").join(path)
+    root().join("tests/data").join(path)
 }
 
 /// A path in `../shared`, the larger reference set, if it is there; else the test's name and what

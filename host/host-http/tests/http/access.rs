@@ -60,7 +60,9 @@ async fn a_loopback_host_answers_to_loopback_names_only() {
         );
     }
     assert_eq!(send(&local, "/health", &[]).await.status, 400);
-    let public = TestHost::empty(options(Some("k"), false));
+    let proxied = TestHost::empty(options(Some("k"), true));
+    assert_eq!(send(&proxied, "/health", &[("host", "box.lan")]).await.status, 200);
+    let public = TestHost::empty(options(None, false));
     assert_eq!(send(&public, "/health", &[("host", "box.lan")]).await.status, 200);
 }
 

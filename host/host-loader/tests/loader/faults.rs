@@ -85,8 +85,8 @@ fn a_facet_that_is_not_what_its_name_says_is_refused() {
 }
 
 #[test]
-fn a_facet_of_anlayout_is_refused() {
-    let words = ["layout of architecture/1", "`build:", "type `Text` expected, `Bytes` found"];
+fn a_facet_of_another_layout_is_refused() {
+    let words = ["layout of architecture/1", "at `build`: type `Text` expected, `Bytes` found"];
     refused("layout", &words);
     refused("no_layout", &["has no layout"]);
     refused("other_checker", &["layout checker 0.12 found, 0.11 expected"]);

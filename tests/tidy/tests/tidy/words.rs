@@ -130,7 +130,7 @@ fn data_beside_the_checkout_is_named_by_tests_and_documents_only() {
 #[test]
 fn text_files_end_cleanly() {
     let mut problems = Vec::new();
-    for file in tree::files().iter().filter(|file| !file.path.starts_with("tests/e2e/data/")) {
+    for file in tree::files().iter().filter(|file| !file.path.starts_with("tests/data/")) {
         if file.text.contains('\r') {
             problems.push(format!("{}: carriage returns; use Unix line ends", file.path));
         }
