@@ -119,7 +119,7 @@ impl LoadError {
         }
     }
 
-    pub(crate) fn invalid(path: &std::path::Path, reason: impl ToString) -> Self {
-        Self::Invalid { path: path.to_owned(), reason: reason.to_string() }
+    pub(crate) fn invalid(path: &std::path::Path, reason: impl Into<String>) -> Self {
+        Self::Invalid { path: path.to_owned(), reason: reason.into() }
     }
 }

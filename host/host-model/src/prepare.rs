@@ -279,7 +279,7 @@ fn read_tokenizer(
         .asset("tokenizer.json")
         .map_err(|source| plugin(path, source))?
         .ok_or_else(|| LoadError::invalid(path, "the checkpoint has no tokenizer.json"))?;
-    Tokenizer::from_json(&json, vocab_size).map_err(|e| LoadError::invalid(path, e))
+    Tokenizer::from_json(&json, vocab_size).map_err(|e| LoadError::invalid(path, e.to_string()))
 }
 
 fn read_chat_template(
