@@ -10,7 +10,6 @@ use libloading::Library;
 use plugin_abi::{ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EntryFn, MAGIC, PluginRoot};
 use plugin_api::{Manifest, ProviderInfo, wire};
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -66,31 +65,13 @@ fn open_unguarded(path: &Path) -> Result<OpenPlugin, Refusal> {
 }
 
 fn root(path: &Path) -> Result<&'static PluginRoot, Refusal> {
-    let library = library(&fresh_name(path))?;
+    let library = library(path)?;
     // SAFETY: the static check saw a function of that name; its type is what the ABI says.
     let entry = unsafe { library.get::<EntryFn>(ENTRY_SYMBOL.as_bytes()) };
     let entry = *entry.map_err(|e| Refusal::NoEntry(e.to_string()))?;
     // The library stays mapped for ever; see the module's documentation.
     let _stays_mapped = std::mem::ManuallyDrop::new(library);
     check_root(entry())
-}
-
-/// A name for the file that was not opened before in this process. The system's loader goes by
-/// names first and would give the old library back for a file that was replaced; a `.` in the path
-/// makes another name for the same file.
-fn fresh_name(path: &Path) -> PathBuf {
-    static TIMES: Mutex<BTreeMap<PathBuf, usize>> = Mutex::new(BTreeMap::new());
-    let (Some(folder), Some(file)) = (path.parent(), path.file_name()) else {
-        return path.to_owned();
-    };
-    let mut times = TIMES.lock().unwrap_or_else(PoisonError::into_inner);
-    let times = times.entry(path.to_owned()).or_default();
-    let mut name = OsString::from(folder);
-    for _ in 0..*times {
-        name.push("/.");
-    }
-    *times += 1;
-    PathBuf::from(name).join(file)
 }
 
 /// All symbols now, none of them for others.

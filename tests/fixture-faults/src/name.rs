@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 /// The mark, and room for the name of a fault.
 #[used]
 static FAULT: [u8; 48] = *b"fixture fault:                                  ";
-const MARK_LEN: usize = 14;
+const MARK_LEN: usize = 15;
 
 /// The fault, empty in a good plugin.
 pub(crate) fn fault() -> &'static str {

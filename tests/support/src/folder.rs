@@ -40,10 +40,18 @@ impl PluginFolder {
         self.add_file(&plugin_file(&format!("plugin-{plugin}")));
     }
 
-    /// Adds the plugin that has the named fault; it reads its fault from its file's name.
+    /// Adds the plugin that has the named fault. The fault is written into its bytes, behind their
+    /// mark: the loader knows files by their hash.
+    ///
+    /// # Panics
+    /// The library has no mark.
     pub fn add_fault(&self, fault: &str) {
-        let name = dynamic_library(&format!("fault_{fault}"));
-        self.copy(&plugin_file("fixture-faults"), &name);
+        const MARK: &[u8] = b"fixture fault: ";
+        let mut bytes = fs::read(plugin_file("fixture-faults")).expect("the fixture is readable");
+        let mark = bytes.windows(MARK.len()).position(|window| window == MARK);
+        let begin = mark.expect("the fixture has a mark") + MARK.len();
+        bytes[begin..begin + fault.len()].copy_from_slice(fault.as_bytes());
+        self.write(&bytes, &dynamic_library(&format!("fault_{fault}")));
     }
 
     /// Copies any plugin file in.
@@ -52,13 +60,13 @@ impl PluginFolder {
     /// The file cannot be copied.
     pub fn add_file(&self, file: &Path) {
         let name = file.file_name().expect("a file has a name").to_string_lossy();
-        self.copy(file, &name);
+        self.write(&fs::read(file).expect("the plugin is readable"), &name);
     }
 
-    /// The copy gets its name when it is complete, as the documentation asks of users.
-    fn copy(&self, file: &Path, name: &str) {
+    /// The file gets its name when it is complete, as the documentation asks of users.
+    fn write(&self, bytes: &[u8], name: &str) {
         let part = self.scratch.join(&format!("{name}.part"));
-        fs::copy(file, &part).expect("the plugin is readable");
+        fs::write(&part, bytes).expect("the folder is ours");
         fs::rename(&part, self.scratch.join(name)).expect("the folder is ours");
     }
 

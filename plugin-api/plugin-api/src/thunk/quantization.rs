@@ -5,6 +5,7 @@
 use super::fence;
 use crate::{Dtype, Error};
 use plugin_abi::{DtypeV1, FacetHeader, MatmulTileV1, QuantizationV1, Sink, Status, Text};
+use std::panic::catch_unwind;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 
 /// A list of dtypes that one quantization provider offers; made by `register!`.
@@ -97,12 +98,14 @@ extern "C" fn quantize<T: Dtype>(
     })
 }
 
+// A size has no status beside it: 0 bytes, which nothing packs into, stands for a panic.
+
 extern "C" fn input_bytes<T: Dtype>(k: usize) -> usize {
-    T::input_bytes(k)
+    catch_unwind(|| T::input_bytes(k)).unwrap_or(0)
 }
 
 extern "C" fn packed_bytes<T: Dtype>(rows: usize, k: usize) -> usize {
-    T::packed_bytes(rows, k)
+    catch_unwind(|| T::packed_bytes(rows, k)).unwrap_or(0)
 }
 
 extern "C" fn prepare_input<T: Dtype>(
