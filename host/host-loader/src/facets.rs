@@ -42,6 +42,8 @@ pub(crate) trait CheckpointFacet: Debug + Send + Sync {
     fn tensor(&self, index: usize) -> Result<&[u8], Error>;
     /// An asset by name.
     fn asset(&self, name: &str) -> Result<Vec<u8>, Error>;
+    /// Lets the bytes leave memory until they are read again.
+    fn release_pages(&self);
 }
 
 /// What the host asks of a compute device.

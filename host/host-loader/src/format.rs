@@ -88,6 +88,11 @@ impl OpenCheckpoint {
         self.facet.tensor(index).map_err(fail)
     }
 
+    /// Lets the bytes leave memory; they stay valid and come back when somebody reads them.
+    pub fn release_pages(&self) {
+        self.facet.release_pages();
+    }
+
     /// An asset by name, if the checkpoint has it.
     ///
     /// # Errors

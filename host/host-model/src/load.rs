@@ -49,6 +49,8 @@ pub fn load(
         .create(&request, keep_alive)
         .map_err(|source| plugin(&prepared.path, source))?;
     drop(request);
+    // The session has packed what it multiplies with; the file's pages would only double it.
+    prepared.checkpoint.release_pages();
     let memory = &prepared.memory;
     let limits = EngineLimits {
         block_size: memory.limits.block_size as u32,

@@ -111,7 +111,7 @@ typedef struct {
 /* ---- format/1 ---------------------------------------------------------------------------- */
 
 #define HOST_FORMAT_V1 "format/1"
-#define HOST_FORMAT_V1_FINGERPRINT UINT64_C(0xab5dcfddda7f0466)
+#define HOST_FORMAT_V1_FINGERPRINT UINT64_C(0x1e10af7901905bd9)
 
 /* An open checkpoint; it may be used from several threads at once. */
 typedef void *host_checkpoint_v1;
@@ -130,6 +130,8 @@ typedef struct {
     /* An asset by name (`tokenizer.json`, `chat_template`), or HOST_NOT_FOUND. */
     host_status (*asset)(host_checkpoint_v1 checkpoint, host_text name, host_sink bytes,
                          host_sink error);
+    /* The bytes have been read for now and may leave memory until they are read again. */
+    void (*release_pages)(host_checkpoint_v1 checkpoint);
     void (*close)(host_checkpoint_v1 checkpoint);
 } host_format_v1;
 

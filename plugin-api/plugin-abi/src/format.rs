@@ -34,6 +34,9 @@ pub struct FormatV1 {
     /// [`Status::NOT_FOUND`] when the checkpoint has none.
     pub asset:
         extern "C" fn(checkpoint: CheckpointV1, name: Text, bytes: Sink, error: Sink) -> Status,
+    /// The bytes have been read for now and may leave memory; they stay valid, and come back when
+    /// somebody reads them.
+    pub release_pages: extern "C" fn(checkpoint: CheckpointV1),
     /// Ends the handle and every byte range it handed out.
     pub close: extern "C" fn(checkpoint: CheckpointV1),
 }
@@ -43,5 +46,5 @@ unsafe impl Facet for FormatV1 {
     const NAME: &'static str = "format/1";
     const SIGNATURE: &'static str = "format/1 probe(text)u32 open(text,out handle,sink)status \
         describe(handle,sink,sink)status tensor(handle,usize,out bytes,sink)status \
-        asset(handle,text,sink,sink)status close(handle)";
+        asset(handle,text,sink,sink)status release_pages(handle) close(handle)";
 }

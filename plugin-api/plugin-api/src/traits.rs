@@ -61,6 +61,10 @@ pub trait Checkpoint: Send + Sync + Sized + 'static {
     /// # Errors
     /// The asset is there but damaged.
     fn asset(&self, name: &str) -> Result<Option<Vec<u8>>, Error>;
+
+    /// The bytes have been read for now: a mapped file's pages may leave memory. They stay valid
+    /// and come back when somebody reads them.
+    fn release_pages(&self) {}
 }
 
 /// One block dtype with its CPU kernels. Every output value must have the same bits whatever the

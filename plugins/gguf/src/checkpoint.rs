@@ -85,6 +85,10 @@ impl Checkpoint for GgufCheckpoint {
         })
     }
 
+    fn release_pages(&self) {
+        self.mapping.release_pages();
+    }
+
     fn asset(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         let metadata = Metadata::new(self.mapping.bytes(), &self.header.entries);
         match name {

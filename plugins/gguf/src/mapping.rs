@@ -41,6 +41,22 @@ impl Mapping {
         Ok(Self { map: Some(map) })
     }
 
+    /// Lets the pages leave memory; they come back from the file when somebody reads them.
+    #[cfg(unix)]
+    pub(crate) fn release_pages(&self) {
+        let advise = |map: &Mmap| {
+            // SAFETY: the mapping is of a file and never written, so what is dropped comes back as
+            // it was.
+            unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) }
+        };
+        // A system that does not take the advice keeps the pages, which is no error.
+        let _advice = self.map.as_ref().map(advise);
+    }
+
+    /// The pages stay where they are.
+    #[cfg(not(unix))]
+    pub(crate) fn release_pages(&self) {}
+
     /// The whole file.
     pub(crate) fn bytes(&self) -> &[u8] {
         self.map.as_deref().unwrap_or(&[])

@@ -87,6 +87,10 @@ impl Checkpoint for SafetensorsCheckpoint {
         })
     }
 
+    fn release_pages(&self) {
+        self.shards.iter().for_each(Shard::release_pages);
+    }
+
     fn asset(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
         match name {
             "chat_template" => assets::chat_template(&self.folder),

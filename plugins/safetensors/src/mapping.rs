@@ -17,3 +17,16 @@ pub(crate) fn map(path: &Path) -> Result<Mmap, Error> {
     // its owner, as the module says.
     unsafe { Mmap::map(&file) }.map_err(|error| files::io_error(path, &error))
 }
+
+/// Lets the pages leave memory; they come back from the file when somebody reads them.
+#[cfg(unix)]
+pub(crate) fn release_pages(map: &Mmap) {
+    // SAFETY: the mapping is of a file and never written, so what is dropped comes back as it was.
+    let advice = unsafe { map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    // A system that does not take the advice keeps the pages, which is no error.
+    drop(advice);
+}
+
+/// The pages stay where they are.
+#[cfg(not(unix))]
+pub(crate) fn release_pages(_: &Mmap) {}

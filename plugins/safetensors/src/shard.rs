@@ -52,6 +52,11 @@ impl Shard {
     pub(crate) fn bytes(&self, range: &Range<usize>) -> Option<&[u8]> {
         self.map.get(range.clone())
     }
+
+    /// Lets the pages leave memory until they are read again.
+    pub(crate) fn release_pages(&self) {
+        mapping::release_pages(&self.map);
+    }
 }
 
 fn read_header(path: &Path, bytes: &[u8]) -> Result<Vec<(TensorInfo, Range<usize>)>, Error> {

@@ -50,6 +50,10 @@ impl CheckpointFacet for Checkpoint {
     fn asset(&self, name: &str) -> Result<Vec<u8>, Error> {
         call(|bytes, error| (self.facet.asset)(self.handle, Text::new(name), bytes, error))
     }
+
+    fn release_pages(&self) {
+        (self.facet.release_pages)(self.handle);
+    }
 }
 
 impl Drop for Checkpoint {

@@ -122,7 +122,7 @@ fn facets(mut facts: Facts) -> Facts {
     facts.facet::<ComputeV1>("HOST_COMPUTE_V1");
     layout!(facts, "host_architecture_v1": ArchitectureV1 { header, build });
     layout!(facts, "host_format_v1": FormatV1 {
-        header, probe, open, describe, tensor, asset, close
+        header, probe, open, describe, tensor, asset, release_pages, close
     });
     layout!(facts, "host_quantization_v1": QuantizationV1 { header, dtype_count, dtype });
     layout!(facts, "host_dtype_v1": DtypeV1 {

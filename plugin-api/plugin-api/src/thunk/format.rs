@@ -18,6 +18,7 @@ pub(crate) const fn format<T: Format>() -> &'static FormatV1 {
             describe: describe::<T>,
             tensor: tensor::<T>,
             asset: asset::<T>,
+            release_pages: release_pages::<T>,
             close: close::<T>,
         }
     }
@@ -94,6 +95,12 @@ extern "C" fn asset<T: Format>(
         crate::wire::write(bytes, &found.ok_or_else(missing)?);
         Ok(())
     })
+}
+
+extern "C" fn release_pages<T: Format>(handle: CheckpointV1) {
+    // Advice that fails or panics has cost memory and nothing else.
+    let advise = || checkpoint::<T>(handle).map(Checkpoint::release_pages);
+    drop(catch_unwind(std::panic::AssertUnwindSafe(advise)));
 }
 
 extern "C" fn close<T: Format>(handle: CheckpointV1) {
