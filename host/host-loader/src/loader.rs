@@ -224,7 +224,7 @@ fn load(
         Err(refusal) => {
             let report = PluginReport::refused(&file, sha256, &refusal);
             let reason = report.reason.as_deref().unwrap_or_default();
-            tracing::warn!(file = %printable(&file), reason, "plugin not loaded");
+            tracing::info!(file = %printable(&file), reason, "plugin not loaded");
             (report, None)
         }
     }

@@ -5,13 +5,14 @@
 //! requests can be answered.
 
 use crate::args::ServeArgs;
-use crate::console::note;
+use crate::console::{Printable as _, note};
 use crate::{Failure, wiring};
 use host_generation::{Generator, Models};
 use host_http::{Admin, AdminError, AppState, HttpOptions, check_bind};
 use host_loader::{Loader, PluginReport, PluginState};
 use host_metrics::Metrics;
 use host_model::LoadOptions;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +40,10 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let state = AppState::new(models.clone(), metrics, admin, options);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let listener = TcpListener::bind((http.bind, http.port)).await?;
+        let wanted = SocketAddr::new(http.bind, http.port);
+        let listener = TcpListener::bind(wanted)
+            .await
+            .map_err(|e| format!("cannot listen on {wanted}: {e}; choose another --port"))?;
         let address = listener.local_addr()?;
         let server = tokio::spawn(host_http::serve(listener, state, stop_signal()));
         let wanted = args.models.clone();
@@ -75,9 +79,9 @@ fn report_plugins(reports: &[PluginReport]) {
     let loaded = reports.iter().filter(|report| report.state == PluginState::Loaded);
     let names: Vec<_> = loaded.map(|report| report.name.as_str()).collect();
     note(&format!("plugins: {}", if names.is_empty() { "none".into() } else { names.join(", ") }));
-    let refused = reports.len() - names.len();
-    if refused > 0 {
-        note(&format!("{refused} files are no usable plugins: see `host plugins list`"));
+    for report in reports.iter().filter(|report| report.state != PluginState::Loaded) {
+        let reason = report.reason.as_deref().unwrap_or("no reason given");
+        note(&format!("{} {}: {}", report.state, report.name.printable(), reason.printable()));
     }
 }
 
