@@ -1,6 +1,6 @@
 //! Dtypes of this binary, found as a host finds those of a quantization plugin.
 //!
-//! Two forward to `kernels`, one has its own geometry, and one fails on demand.
+//! Two forward to `kernels` (one says that it rounds its inputs), one has its own geometry, and one fails on demand.
 
 use plugin_api::plugin_abi::{Facet, MatmulTileV1, PluginRoot, QuantizationV1, Text};
 use plugin_api::{Dtype, DtypeRef, Error};
@@ -25,7 +25,7 @@ pub(crate) fn find(name: &str) -> Option<DtypeRef> {
 }
 
 macro_rules! forward {
-    ($dtype:ident = $kernel:ident) => {
+    ($dtype:ident = $kernel:ident, rounds: $rounds:literal) => {
         struct $dtype;
 
         impl Dtype for $dtype {
@@ -34,6 +34,7 @@ macro_rules! forward {
             const BLOCK_LEN: usize = kernels::$kernel.block_len;
             const BLOCK_BYTES: usize = kernels::$kernel.block_bytes;
             const ROW_GROUP: usize = kernels::ROW_GROUP;
+            const ROUNDS_INPUTS: bool = $rounds;
 
             fn dequantize(src: &[u8], dst: &mut [f32]) -> Result<(), Error> {
                 kernels::$kernel.dequantize(src, dst);
@@ -73,8 +74,8 @@ macro_rules! forward {
     };
 }
 
-forward!(Q80 = Q8_0);
-forward!(Q40 = Q4_0);
+forward!(Q80 = Q8_0, rounds: false);
+forward!(Q40 = Q4_0, rounds: true);
 
 /// f32 in blocks of 4, packed row by row in groups of 24, with inputs of its own format.
 struct Octet;

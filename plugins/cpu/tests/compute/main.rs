@@ -5,6 +5,7 @@
 #![expect(unsafe_code, reason = "dtypes of this binary are found as a host finds them")]
 
 mod dtypes;
+mod equivalence;
 mod exactness;
 mod faults;
 mod model;
