@@ -30,7 +30,7 @@ fn main() {
             .flat_map(|tokens| [1, 2].map(|threads| (tokens, threads)))
             .map(|(tokens, threads)| bench.figure(tokens, threads))
             .collect();
-        println!("{:5} {}", dtype.name, figures.join(" "));
+        println!("{:7} {}", dtype.name, figures.join(" "));
     }
 }
 

@@ -8,24 +8,62 @@
 
 mod codes;
 mod input;
+mod iq1_grid;
+mod iq1_m;
+mod iq1_s;
+mod iq2_grids;
+mod iq2_s;
+mod iq2_xs;
+mod iq2_xxs;
+mod iq3_grids;
+mod iq3_s;
+mod iq3_xxs;
+mod iq4_nl;
+mod iq4_xs;
 mod k_scales;
+mod min_scales;
+mod multiples;
+mod mxfp4;
 mod pair_scales;
+mod points;
+mod q2_k;
+mod q3_k;
 mod q4_0;
+mod q4_1;
 mod q4_k;
 mod q5_0;
+mod q5_1;
 mod q5_k;
 mod q6_k;
 mod q8_0;
+mod tq1_0;
+mod tq2_0;
 
 use std::marker::PhantomData;
 
 pub(crate) use input::{input_bytes, prepare_input};
+pub(crate) use iq1_m::Iq1M;
+pub(crate) use iq1_s::Iq1S;
+pub(crate) use iq2_s::Iq2S;
+pub(crate) use iq2_xs::Iq2Xs;
+pub(crate) use iq2_xxs::Iq2Xxs;
+pub(crate) use iq3_s::Iq3S;
+pub(crate) use iq3_xxs::Iq3Xxs;
+pub(crate) use iq4_nl::Iq4Nl;
+pub(crate) use iq4_xs::Iq4Xs;
+pub(crate) use mxfp4::Mxfp4;
+pub(crate) use q2_k::Q2K;
+pub(crate) use q3_k::Q3K;
 pub(crate) use q4_0::Q40;
+pub(crate) use q4_1::Q41;
 pub(crate) use q4_k::Q4K;
 pub(crate) use q5_0::Q50;
+pub(crate) use q5_1::Q51;
 pub(crate) use q5_k::Q5K;
 pub(crate) use q6_k::Q6K;
 pub(crate) use q8_0::Q80;
+pub(crate) use tq1_0::Tq10;
+pub(crate) use tq2_0::Tq20;
 
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::simd::Simd;
@@ -48,11 +86,14 @@ pub(crate) trait BlockFormat: 'static {
     const LEN: usize;
     /// Bytes per block.
     const BYTES: usize;
-    /// Bits per code: 4, 5, 6 or 8.
+    /// Bits per code: 2, 3, 4, 5, 6 or 8.
     const BITS: usize;
-    /// The code that stands for zero: 0 or a power of two, 128 with 8 bits.
+    /// The code that stands for zero: 0 or a power of two, and 128 if there are codes above 127.
     const ZERO: i32;
-    const QUANTIZE: Option<Quantize>;
+    const QUANTIZE: Option<Quantize> = None;
+    /// What codes of at most 4 bits stand for, if not for themselves; [`BlockFormat::ZERO`] counts
+    /// in these.
+    const TABLE: Option<[u8; 16]> = None;
     type Scales: Scales;
 
     /// The codes of one part of a block, four to a word in the order of their values.
@@ -67,7 +108,7 @@ pub(crate) trait Scales: 'static {
     const PARTS: usize;
     /// Scales per part: 1, or 2 for one per 16 values.
     const PER_PART: usize;
-    /// Whether a part has a minimum to subtract.
+    /// Whether each scale has a minimum to subtract.
     const HAS_MIN: bool;
 
     fn read(block: &[u8], part: usize) -> PartScales;
@@ -75,15 +116,18 @@ pub(crate) trait Scales: 'static {
     fn pack(block: &[u8], lane: usize, part: usize, header: &mut [u8]);
     /// Scale `half` of a part for all rows; it must equal what [`Scales::read`] gives.
     fn scale<S: Simd>(s: S, header: &[u8], part: usize, half: usize) -> S::F;
-    /// The minimum of a part for all rows, if [`Scales::HAS_MIN`].
-    fn min<S: Simd>(s: S, header: &[u8], part: usize) -> S::F;
+    /// The minimum that goes with a scale, for all rows, if [`Scales::HAS_MIN`].
+    #[inline(always)]
+    fn min<S: Simd>(s: S, _header: &[u8], _part: usize, _half: usize) -> S::F {
+        s.splat(0.0)
+    }
 }
 
 /// Factors of one part of one row: value = scale * (code - zero) - min.
 pub(crate) struct PartScales {
-    /// One for each half of the part.
+    /// One of each for each half of the part.
     scales: [f32; 2],
-    min: f32,
+    mins: [f32; 2],
 }
 
 /// The strip of a block format.
@@ -116,8 +160,10 @@ pub(crate) fn dequantize<F: BlockFormat>(src: &[u8], dst: &mut [f32]) {
             let factors = F::Scales::read(block, part);
             let codes = F::codes(block, part).map(u32::to_le_bytes);
             for (i, (value, code)) in values.iter_mut().zip(codes.as_flattened()).enumerate() {
-                let scaled = factors.scales[2 * i / PART] * (i32::from(*code) - F::ZERO) as f32;
-                *value = if F::Scales::HAS_MIN { scaled - factors.min } else { scaled };
+                let half = 2 * i / PART;
+                let code = F::TABLE.map_or(*code, |table| table[usize::from(*code)]);
+                let scaled = factors.scales[half] * (i32::from(code) - F::ZERO) as f32;
+                *value = if F::Scales::HAS_MIN { scaled - factors.mins[half] } else { scaled };
             }
         }
     }
@@ -241,7 +287,10 @@ fn add_part<S: Simd, F: BlockFormat, const T: usize>(
     x: [&InputPart; T],
     sums: &mut [S::F; T],
 ) {
-    let codes = codes::unpack(s, F::BITS, packed.body);
+    let mut codes = codes::unpack(s, F::BITS, packed.body);
+    if let Some(table) = &F::TABLE {
+        codes.iter_mut().for_each(|word| *word = s.lookup(table, *word));
+    }
     // The words under one scale. Tokens go innermost: their sums do not wait for each other.
     let span = WORDS / F::Scales::PER_PART;
     for half in 0..F::Scales::PER_PART {
@@ -265,12 +314,15 @@ fn add_part<S: Simd, F: BlockFormat, const T: usize>(
             let factor = s.mul(scale, s.splat(x[t].scale()));
             sums[t] = s.fma(factor, s.to_f32(dots[t]), sums[t]);
         });
-    }
-    if F::Scales::HAS_MIN {
-        let minus = s.sub(s.splat(0.0), F::Scales::min(s, packed.header, packed.part));
-        for_each_token!(t < T, {
-            sums[t] = s.fma(minus, s.splat(x[t].scaled_sum()), sums[t]);
-        });
+        if F::Scales::HAS_MIN {
+            let min = F::Scales::min(s, packed.header, packed.part, half);
+            let minus = s.sub(s.splat(0.0), min);
+            for_each_token!(t < T, {
+                let sum = x[t].scaled_sum();
+                let sum = if span == WORDS { sum } else { x[t].scaled_half_sum(half) };
+                sums[t] = s.fma(minus, s.splat(sum), sums[t]);
+            });
+        }
     }
 }
 

@@ -3,7 +3,10 @@
 //! Callers pick a row by the dtype's name once, at load, and never match on dtypes. It must not
 //! hold arithmetic: that is in `block/` and `plain.rs`.
 
-use crate::block::{self, BlockFormat, Q4K, Q5K, Q6K, Q40, Q50, Q80, Quantize};
+use crate::block::{
+    self, BlockFormat, Iq1M, Iq1S, Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs, Iq4Nl, Iq4Xs, Mxfp4, Q2K,
+    Q3K, Q4K, Q5K, Q6K, Q40, Q41, Q50, Q51, Q80, Quantize, Tq10, Tq20,
+};
 use crate::isa::{Isa, dispatch};
 use crate::plain::{self, Bf16, Half, PlainFormat, Single};
 use crate::tile::{MatmulTile, ROW_GROUP, Strip, Walk};
@@ -32,14 +35,34 @@ pub static F32: Dtype = plain_dtype::<Single>();
 pub static F16: Dtype = plain_dtype::<Half>();
 pub static BF16: Dtype = plain_dtype::<Bf16>();
 pub static Q4_0: Dtype = block_dtype::<Q40>();
+pub static Q4_1: Dtype = block_dtype::<Q41>();
 pub static Q5_0: Dtype = block_dtype::<Q50>();
+pub static Q5_1: Dtype = block_dtype::<Q51>();
 pub static Q8_0: Dtype = block_dtype::<Q80>();
+pub static Q2_K: Dtype = block_dtype::<Q2K>();
+pub static Q3_K: Dtype = block_dtype::<Q3K>();
 pub static Q4_K: Dtype = block_dtype::<Q4K>();
 pub static Q5_K: Dtype = block_dtype::<Q5K>();
 pub static Q6_K: Dtype = block_dtype::<Q6K>();
+pub static IQ4_NL: Dtype = block_dtype::<Iq4Nl>();
+pub static IQ4_XS: Dtype = block_dtype::<Iq4Xs>();
+pub static MXFP4: Dtype = block_dtype::<Mxfp4>();
+pub static TQ1_0: Dtype = block_dtype::<Tq10>();
+pub static TQ2_0: Dtype = block_dtype::<Tq20>();
+pub static IQ2_XXS: Dtype = block_dtype::<Iq2Xxs>();
+pub static IQ2_XS: Dtype = block_dtype::<Iq2Xs>();
+pub static IQ2_S: Dtype = block_dtype::<Iq2S>();
+pub static IQ3_XXS: Dtype = block_dtype::<Iq3Xxs>();
+pub static IQ3_S: Dtype = block_dtype::<Iq3S>();
+pub static IQ1_S: Dtype = block_dtype::<Iq1S>();
+pub static IQ1_M: Dtype = block_dtype::<Iq1M>();
 
 /// The plain dtypes come first.
-static ALL: [&Dtype; 9] = [&F32, &F16, &BF16, &Q4_0, &Q5_0, &Q8_0, &Q4_K, &Q5_K, &Q6_K];
+static ALL: [&Dtype; 25] = [
+    &F32, &F16, &BF16, &Q4_0, &Q4_1, &Q5_0, &Q5_1, &Q8_0, &Q2_K, &Q3_K, &Q4_K, &Q5_K, &Q6_K,
+    &IQ4_NL, &IQ4_XS, &MXFP4, &TQ1_0, &TQ2_0, &IQ2_XXS, &IQ2_XS, &IQ2_S, &IQ3_XXS, &IQ3_S, &IQ1_S,
+    &IQ1_M,
+];
 
 /// Every dtype.
 pub fn all() -> &'static [&'static Dtype] {

@@ -79,6 +79,8 @@ pub(crate) trait Simd: Copy {
     /// begin with [`Simd::signed_start`] of less the sum of all its `x`.
     fn dot_signed(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I;
     fn signed_start(self, minus_sum: Self::I) -> Self::I;
+    /// The entry of `table` for each byte of `codes`, which are below 16.
+    fn lookup(self, table: &[u8; 16], codes: Self::I) -> Self::I;
 
     fn load_f32(self, values: &[f32; 16]) -> Self::F;
     fn load_f16(self, halves: &[u8; 32]) -> Self::F;

@@ -70,11 +70,27 @@ macro_rules! dtypes {
 
 dtypes! {
     Q40 = Q4_0, writable: true;
+    Q41 = Q4_1, writable: false;
     Q50 = Q5_0, writable: true;
+    Q51 = Q5_1, writable: false;
     Q80 = Q8_0, writable: true;
+    Q2K = Q2_K, writable: false;
+    Q3K = Q3_K, writable: false;
     Q4K = Q4_K, writable: false;
     Q5K = Q5_K, writable: false;
     Q6K = Q6_K, writable: false;
+    Iq4Nl = IQ4_NL, writable: false;
+    Iq4Xs = IQ4_XS, writable: false;
+    Mxfp4 = MXFP4, writable: false;
+    Tq10 = TQ1_0, writable: false;
+    Tq20 = TQ2_0, writable: false;
+    Iq2Xxs = IQ2_XXS, writable: false;
+    Iq2Xs = IQ2_XS, writable: false;
+    Iq2S = IQ2_S, writable: false;
+    Iq3Xxs = IQ3_XXS, writable: false;
+    Iq3S = IQ3_S, writable: false;
+    Iq1S = IQ1_S, writable: false;
+    Iq1M = IQ1_M, writable: false;
 }
 
 fn kernel_tile(tile: &MatmulTileV1) -> kernels::MatmulTile {

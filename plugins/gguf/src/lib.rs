@@ -39,10 +39,26 @@ pub use checkpoint::{Gguf, GgufCheckpoint};
 plugin_api::register!(format: Gguf);
 plugin_api::register!(quantization "ggml": [
     dtypes::Q40,
+    dtypes::Q41,
     dtypes::Q50,
+    dtypes::Q51,
     dtypes::Q80,
+    dtypes::Q2K,
+    dtypes::Q3K,
     dtypes::Q4K,
     dtypes::Q5K,
     dtypes::Q6K,
+    dtypes::Iq4Nl,
+    dtypes::Iq4Xs,
+    dtypes::Mxfp4,
+    dtypes::Tq10,
+    dtypes::Tq20,
+    dtypes::Iq2Xxs,
+    dtypes::Iq2Xs,
+    dtypes::Iq2S,
+    dtypes::Iq3Xxs,
+    dtypes::Iq3S,
+    dtypes::Iq1S,
+    dtypes::Iq1M,
 ]);
 plugin_api::export_plugin!();

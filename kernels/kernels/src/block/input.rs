@@ -49,6 +49,11 @@ impl InputPart {
         if half == 0 { first } else { self.minus_sum() - first }
     }
     #[inline(always)]
+    pub(super) fn scaled_half_sum(&self, half: usize) -> f32 {
+        // Small integers, exact as f32.
+        -self.minus_half_sum(half) as f32 * self.scale()
+    }
+    #[inline(always)]
     pub(super) fn values(&self) -> &[[u8; 4]; PART / 4] {
         &self.values
     }

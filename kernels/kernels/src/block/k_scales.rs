@@ -42,7 +42,7 @@ impl Scales for KScales {
     fn read(block: &[u8], part: usize) -> PartScales {
         let (scale, min) = multiples(block, part);
         let [d, d_min] = [0, 2].map(|at| f16::from_le_bytes(*piece(block, at)).to_f32());
-        PartScales { scales: [d * f32::from(scale); 2], min: d_min * f32::from(min) }
+        PartScales { scales: [d * f32::from(scale); 2], mins: [d_min * f32::from(min); 2] }
     }
 
     fn pack(block: &[u8], lane: usize, _part: usize, header: &mut [u8]) {
@@ -62,7 +62,7 @@ impl Scales for KScales {
     }
 
     #[inline(always)]
-    fn min<S: Simd>(s: S, header: &[u8], part: usize) -> S::F {
+    fn min<S: Simd>(s: S, header: &[u8], part: usize, _half: usize) -> S::F {
         let multiple = s.load_u8(piece(header, MIN_MULTIPLES + ROW_GROUP * part));
         s.mul(s.load_f16(piece(header, MIN)), multiple)
     }

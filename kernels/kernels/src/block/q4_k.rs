@@ -3,7 +3,7 @@
 //! After the scales come four runs of 32 bytes; a run holds two parts, one per nibble.
 
 use super::k_scales::{FRONT, KScales};
-use super::{BlockFormat, PART, Quantize, WORDS, words};
+use super::{BlockFormat, PART, WORDS, words};
 
 pub(crate) struct Q4K;
 
@@ -13,7 +13,6 @@ impl BlockFormat for Q4K {
     const BYTES: usize = 144;
     const BITS: usize = 4;
     const ZERO: i32 = 0;
-    const QUANTIZE: Option<Quantize> = None;
     type Scales = KScales;
 
     #[inline(always)]

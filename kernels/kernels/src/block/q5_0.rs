@@ -20,11 +20,21 @@ impl BlockFormat for Q50 {
 
     #[inline(always)]
     fn codes(block: &[u8], _part: usize) -> [u32; WORDS] {
-        let (low, [high]) = (nibbles(block, 6), words(block, 2));
-        // The product puts bit `c` of a nibble to the front of byte `c`.
-        let spread = |i: usize| (high >> (4 * i) & 15).wrapping_mul(0x0020_4081) & 0x0101_0101;
-        std::array::from_fn(|i| low[i] | spread(i) << 4)
+        five_bits(block, 2)
     }
+}
+
+/// Codes whose fifth bits begin at byte `at`, and their nibbles after that.
+#[inline(always)]
+pub(super) fn five_bits(block: &[u8], at: usize) -> [u32; WORDS] {
+    let (low, [high]) = (nibbles(block, at + 4), words(block, at));
+    std::array::from_fn(|i| low[i] | spread_bits(high >> (4 * i)) << 4)
+}
+
+/// The lowest four bits, each at the front of a byte.
+#[inline(always)]
+pub(super) fn spread_bits(bits: u32) -> u32 {
+    (bits & 15).wrapping_mul(0x0020_4081) & 0x0101_0101
 }
 
 fn quantize(src: &[f32], dst: &mut [u8]) {

@@ -5,7 +5,7 @@
 
 use super::k_scales::{FRONT, KScales};
 use super::q4_k::nibbles;
-use super::{BlockFormat, PART, Quantize, WORDS, words};
+use super::{BlockFormat, PART, WORDS, words};
 
 pub(crate) struct Q5K;
 
@@ -15,7 +15,6 @@ impl BlockFormat for Q5K {
     const BYTES: usize = 176;
     const BITS: usize = 5;
     const ZERO: i32 = 0;
-    const QUANTIZE: Option<Quantize> = None;
     type Scales = KScales;
 
     #[inline(always)]

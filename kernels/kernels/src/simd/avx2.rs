@@ -105,6 +105,10 @@ impl Simd for Avx2 {
         fn signed_start(_minus_sum: I) -> I {
             [_mm256_setzero_si256(); 2]
         }
+        fn lookup(table: &[u8; 16], codes: I) -> I {
+            let table = [_mm256_broadcastsi128_si256(load_128(table)); 2];
+            both!(_mm256_shuffle_epi8, table, codes)
+        }
         fn load_f32(values: &[f32; 16]) -> F {
             let [low, high] = halves(values);
             [load_ps(low), load_ps(high)]

@@ -84,6 +84,11 @@ impl Simd for Avx512 {
         fn signed_start(minus_sum: I) -> I {
             _mm512_slli_epi32::<7>(minus_sum)
         }
+        fn lookup(table: &[u8; 16], codes: I) -> I {
+            // SAFETY: reads the 16 bytes of the reference; the load needs no alignment.
+            let table = unsafe { _mm_loadu_si128(table.as_ptr().cast()) };
+            _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes)
+        }
         fn load_f32(values: &[f32; 16]) -> F {
             // SAFETY: reads the 16 floats of the reference; the load needs no alignment.
             unsafe { _mm512_loadu_ps(values.as_ptr()) }

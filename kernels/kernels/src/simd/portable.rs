@@ -104,6 +104,11 @@ impl Simd for Portable {
         [0; LANES]
     }
     #[inline(always)]
+    fn lookup(self, table: &[u8; 16], codes: Self::I) -> Self::I {
+        let entry = |code: u8| table[usize::from(code % 16)];
+        codes.map(|word| i32::from_le_bytes(word.to_le_bytes().map(entry)))
+    }
+    #[inline(always)]
     fn load_f32(self, values: &[f32; 16]) -> Self::F {
         *values
     }

@@ -189,8 +189,19 @@ fn every_row_count_packs_to_the_same_products() {
 #[test]
 fn packed_weights_are_hardly_larger_than_stored_ones() {
     for dtype in all() {
+        // Multiples get a byte each, exponents two, digits of 3 their pair of bits, and grid points
+        // become the 3 or 4 bits of each value.
+        let most = match dtype.name {
+            "q3_k" | "mxfp4" => 1.06,
+            "tq1_0" => 1.23,
+            "iq3_s" => 1.28,
+            "iq2_s" | "iq3_xxs" => 1.43,
+            "iq2_xs" | "iq2_xxs" => 1.64,
+            "iq1_s" | "iq1_m" => 2.16,
+            _ => 1.03,
+        };
         let packed = dtype.packed_bytes(64, 1024) as f64;
-        assert!(packed <= 1.03 * (64 * dtype.row_bytes(1024)) as f64, "{}", dtype.name);
+        assert!(packed <= most * (64 * dtype.row_bytes(1024)) as f64, "{}", dtype.name);
     }
 }
 

@@ -38,18 +38,42 @@ impl Random {
             assert!(dtype.quantize(&self.floats(rows * k), &mut bytes), "plain dtypes are written");
             return bytes;
         }
-        let scales: &[usize] = match dtype.name {
-            "q4_k" | "q5_k" => &[0, 2],
-            "q6_k" => &[208],
-            _ => &[0],
-        };
         let mut bytes = self.bytes(rows * dtype.row_bytes(k));
         for block in bytes.chunks_exact_mut(dtype.block_bytes) {
-            for at in scales {
+            if dtype.name == "mxfp4" {
+                block[0] = 116 + self.next() as u8 % 8;
+            }
+            for at in scale_places(dtype.name) {
                 let scale = half::f16::from_f32(self.float() * 0.02);
-                block[*at..at + 2].copy_from_slice(&scale.to_le_bytes());
+                match dtype.name {
+                    "iq1_m" => split_scale(scale, &mut block[48..]),
+                    _ => block[*at..at + 2].copy_from_slice(&scale.to_le_bytes()),
+                }
             }
         }
         bytes
+    }
+}
+
+/// Where a block has f16 numbers; of `iq1_m`, the top quarter of its number.
+pub(crate) fn scale_places(name: &str) -> &'static [usize] {
+    match name {
+        "q4_1" | "q5_1" | "q4_k" | "q5_k" => &[0, 2],
+        "q2_k" => &[80, 82],
+        "q3_k" => &[108],
+        "q6_k" => &[208],
+        "tq1_0" => &[52],
+        "tq2_0" => &[64],
+        "iq1_m" => &[54],
+        "mxfp4" => &[],
+        _ => &[0],
+    }
+}
+
+/// Writes the quarters of a scale to the tops of four words.
+fn split_scale(scale: half::f16, words: &mut [u8]) {
+    for i in 0..4 {
+        let quarter = (scale.to_bits() >> (4 * i) & 15) as u8;
+        words[2 * i + 1] = words[2 * i + 1] & 15 | quarter << 4;
     }
 }
