@@ -7,7 +7,7 @@ use crate::{CheckpointView, Error, RopeTable};
 use std::f64::consts::PI;
 
 /// How a checkpoint stretches its rotary embedding beyond the length it was trained with.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum RopeScaling {
     /// Not at all.
@@ -41,6 +41,15 @@ pub enum RopeScaling {
         /// Factor on cosines and sines; none is `0.1 ln(factor) + 1`.
         magnitude: Option<f64>,
     },
+    /// Each frequency divided by a factor of its own (Ding et al., 2024). Of the two lists of a
+    /// checkpoint the one for its context length is taken, whatever the length of a sequence: keys
+    /// in the cache could not be rotated again when a sequence grows.
+    LongRope {
+        /// The divisors, one for each rotated pair.
+        factors: Vec<f64>,
+        /// Factor on cosines and sines.
+        magnitude: f64,
+    },
 }
 
 impl RopeScaling {
@@ -72,8 +81,9 @@ impl RopeScaling {
                 beta_slow: reader.number("beta_slow", "yarn_beta_slow")?.unwrap_or(1.0),
                 magnitude: reader.number("attention_factor", "yarn_attn_factor")?,
             }),
+            Some("longrope" | "su") => reader.longrope(context_length as f64),
             Some(other) => Err(Error::unsupported(format!(
-                "rope scaling `{other}` found; linear, llama3 and yarn are known"
+                "rope scaling `{other}` found; linear, llama3, yarn and longrope are known"
             ))),
         }
     }
@@ -81,22 +91,24 @@ impl RopeScaling {
 
 /// The frequencies of a head of `rotated` rotated values.
 #[must_use]
-pub fn rope_table(rotated: usize, theta: f64, scaling: RopeScaling) -> RopeTable {
+pub fn rope_table(rotated: usize, theta: f64, scaling: &RopeScaling) -> RopeTable {
     let plain = |pair: usize| theta.powf(-2.0 * pair as f64 / rotated as f64);
     let frequencies =
         (0..rotated / 2).map(|pair| scaled(scaling, plain(pair), pair, rotated, theta) as f32);
     let magnitude = match scaling {
         RopeScaling::Yarn { factor, magnitude, .. } => {
-            magnitude.unwrap_or(if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 })
+            magnitude.unwrap_or(if *factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 })
         }
+        RopeScaling::LongRope { magnitude, .. } => *magnitude,
         _ => 1.0,
     };
     RopeTable { frequencies: frequencies.collect(), magnitude: magnitude as f32, divisors: None }
 }
 
-fn scaled(scaling: RopeScaling, plain: f64, pair: usize, rotated: usize, theta: f64) -> f64 {
-    match scaling {
+fn scaled(scaling: &RopeScaling, plain: f64, pair: usize, rotated: usize, theta: f64) -> f64 {
+    match *scaling {
         RopeScaling::None => plain,
+        RopeScaling::LongRope { ref factors, .. } => plain / factors.get(pair).unwrap_or(&1.0),
         RopeScaling::Linear { factor } => plain / factor,
         RopeScaling::Llama3 { factor, low, high, original_context } => {
             let rotations = original_context * plain / (2.0 * PI);
@@ -118,13 +130,17 @@ fn scaled(scaling: RopeScaling, plain: f64, pair: usize, rotated: usize, theta: 
     }
 }
 
-/// Newer configs keep the law in `rope_parameters`, older ones in `rope_scaling`.
+/// Newer configs keep the law in `rope_parameters`, by kind of layer where the kinds differ, older
+/// ones in `rope_scaling`.
 fn group(checkpoint: &CheckpointView) -> &'static str {
-    if checkpoint.value("rope_parameters", "-").is_some() {
-        "rope_parameters"
-    } else {
-        "rope_scaling"
-    }
+    let places = ["rope_parameters.full_attention", "rope_parameters"];
+    let found = places.into_iter().find(|place| checkpoint.value(place, "-").is_some());
+    found.unwrap_or("rope_scaling")
+}
+
+/// A key of that group, as `config.json` has it.
+pub(crate) fn in_group(checkpoint: &CheckpointView, key: &str) -> String {
+    format!("{}.{key}", group(checkpoint))
 }
 
 struct Reader<'a> {
@@ -147,6 +163,37 @@ impl<'a> Reader<'a> {
             }
             number => Ok(number),
         }
+    }
+
+    fn longrope(&self, context_length: f64) -> Result<RopeScaling, Error> {
+        let key = "original_max_position_embeddings";
+        let original = match self.number(key, "original_context_length")? {
+            Some(original) => Some(original),
+            None => self.checkpoint.optional_number(key, "rope.scaling.original_context_length")?,
+        };
+        let Some(original) = original.filter(|&original| original > 1.0) else {
+            return Err(Error::invalid(format!("rope scaling longrope has no {key} above 1")));
+        };
+        let stretch = context_length / original;
+        let magnitude = match self.number("attention_factor", "attn_factor")? {
+            Some(magnitude) => magnitude,
+            None if stretch > 1.0 => (1.0 + stretch.ln() / original.ln()).sqrt(),
+            None => 1.0,
+        };
+        let factors = self.numbers(if stretch > 1.0 { "long_factor" } else { "short_factor" })?;
+        Ok(RopeScaling::LongRope { factors, magnitude })
+    }
+
+    /// A list of positive numbers, which GGUF files keep as a tensor instead.
+    fn numbers(&self, key: &str) -> Result<Vec<f64>, Error> {
+        let key = format!("{}.{key}", self.group);
+        let invalid = || Error::invalid(format!("{key} is no list of positive numbers"));
+        let list = self.checkpoint.value(&key, "-").and_then(|value| value.as_array());
+        let number = |value: &serde_json::Value| {
+            value.as_f64().filter(|number| number.is_finite() && *number > 0.0)
+        };
+        let numbers = list.ok_or_else(invalid)?.iter().map(number);
+        numbers.collect::<Option<_>>().ok_or_else(invalid)
     }
 
     fn factor(&self) -> Result<f64, Error> {

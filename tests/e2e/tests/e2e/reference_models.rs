@@ -3,20 +3,24 @@
 use crate::golden::Golden;
 use crate::text;
 use std::path::Path;
-use support::{FIVE, PluginFolder, TestHost, data, shared};
+use support::{PluginFolder, SHIPPED, TestHost, data, shared};
 
-/// Tensor types that the five plugins serve.
+/// Tensor types that the shipped plugins serve.
 const TYPES: &[&str] = &["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0", "Q5_0"];
 
 fn check(folder: &Path, models: &[&str], expected_count: usize) {
     let golden: Vec<_> =
         models.iter().flat_map(|model| Golden::all(folder, model, TYPES)).collect();
     assert_eq!(golden.len(), expected_count, "{golden:?}");
-    let plugins = PluginFolder::with(FIVE);
+    check_answers(&golden);
+}
+
+fn check_answers(golden: &[Golden]) {
+    let plugins = PluginFolder::with(SHIPPED);
     // The stored values come from runs with a float cache.
     let mut arguments = vec!["--kv-dtype".to_owned(), "f32".to_owned()];
     arguments.extend(["--kv-memory", "64"].map(str::to_owned));
-    for model in &golden {
+    for model in golden {
         arguments.push("--model".to_owned());
         arguments.push(format!("{}={}", model.id, text(&model.path)));
     }
@@ -35,10 +39,15 @@ fn the_golden_set_answers_as_stored() {
 
 #[test]
 fn the_reference_set_answers_as_stored() {
-    let Some(folder) = shared("models", "seven reference models in all their files") else {
+    let Some(folder) = shared("models", "twelve reference models in all their files") else {
         return;
     };
     let models = [
+        "gemma2-kq",
+        "gemma2-qpas",
+        "gemma3-plain",
+        "gemma3-text",
+        "gemma3-vlm",
         "llama3-rope",
         "mistral-swa",
         "qwen2-kq",
@@ -47,5 +56,17 @@ fn the_reference_set_answers_as_stored() {
         "qwen3-kq",
         "qwen3-untied",
     ];
-    check(&folder, &models, 7 + 11);
+    check(&folder, &models, 12 + 14);
+}
+
+/// transformers takes the other factors for its shorter runs, whatever the context length.
+#[test]
+fn longrope_rotates_by_the_factors_for_the_context_length() {
+    let Some(folder) = shared("models", "a Phi-3 checkpoint with two lists of rope factors") else {
+        return;
+    };
+    let golden = Golden::all(&folder, "phi3-longrope", TYPES);
+    let golden: Vec<_> = golden.into_iter().map(|golden| golden.with_case_only("long")).collect();
+    assert_eq!(golden.len(), 1, "{golden:?}");
+    check_answers(&golden);
 }
