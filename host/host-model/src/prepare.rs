@@ -125,13 +125,32 @@ impl Prepared {
     /// Dtype and bytes of each weight of the graph, in its order.
     pub(crate) fn weights(&self) -> Result<Vec<(&[u8], &str)>, LoadError> {
         let tensors = &self.checkpoint.info().tensors;
-        self.tensors
-            .iter()
-            .map(|&index| {
-                let bytes = self.checkpoint.tensor(index).map_err(|e| plugin(&self.path, e))?;
-                Ok((bytes, tensors[index].dtype.as_str()))
-            })
-            .collect()
+        let bytes = |(&index, weight): (&usize, &graph::Weight)| {
+            let bytes = self.checkpoint.tensor(index).map_err(|e| plugin(&self.path, e))?;
+            let tensor = &tensors[index];
+            let bytes = rows_of(bytes, &tensor.shape, weight.rows).ok_or_else(|| {
+                let why = format!("tensor {} has too few bytes for its rows", tensor.name);
+                LoadError::invalid(&self.path, why)
+            })?;
+            Ok((bytes, tensor.dtype.as_str()))
+        };
+        self.tensors.iter().zip(&self.graph.weights).map(bytes).collect()
+    }
+}
+
+/// The bytes of some rows of a tensor: every dtype keeps a row's blocks together, in order.
+fn rows_of<'b>(bytes: &'b [u8], shape: &[usize], rows: Option<[usize; 2]>) -> Option<&'b [u8]> {
+    let Some([begin, end]) = rows else { return Some(bytes) };
+    let row_bytes = bytes.len().checked_div(*shape.first()?)?;
+    bytes.get(begin.checked_mul(row_bytes)?..end.checked_mul(row_bytes)?)
+}
+
+/// Whether a tensor of that shape has what the weight names: itself, or some of its rows.
+fn fits(shape: &[usize], weight: &graph::Weight) -> bool {
+    let Some([_, end]) = weight.rows else { return shape == weight.shape };
+    match (shape.split_first(), weight.shape.split_first()) {
+        (Some((&rows, row)), Some((_, expected))) => end <= rows && row == expected,
+        _ => false,
     }
 }
 
@@ -230,7 +249,7 @@ fn graph_tensors(
         tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
     let tensor = |weight: &graph::Weight| {
         let found = by_name.get(weight.tensor.as_str()).copied();
-        match found.filter(|&index| tensors[index].shape == weight.shape) {
+        match found.filter(|&index| fits(&tensors[index].shape, weight)) {
             Some(index) => Ok(index),
             None => Err(LoadError::invalid(
                 path,
@@ -332,4 +351,29 @@ fn list<T: AsRef<str>>(names: &[T]) -> String {
         return "nothing, no plugin of that kind is loaded".to_owned();
     }
     names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_its_tensor_or_some_rows_of_it() {
+        let weight = |rows, shape: &[usize]| graph::Weight {
+            role: "q".to_owned(),
+            tensor: "qkv".to_owned(),
+            shape: shape.to_vec(),
+            rows,
+        };
+        assert!(fits(&[6, 4], &weight(None, &[6, 4])));
+        assert!(!fits(&[6, 4], &weight(None, &[2, 4])));
+        assert!(fits(&[6, 4], &weight(Some([4, 6]), &[2, 4])));
+        assert!(!fits(&[6, 4], &weight(Some([5, 7]), &[2, 4])), "past the end");
+        assert!(!fits(&[6, 4], &weight(Some([4, 6]), &[2, 3])), "another row");
+        let bytes: Vec<u8> = (0..12).collect();
+        assert_eq!(rows_of(&bytes, &[6, 4], None), Some(&bytes[..]));
+        assert_eq!(rows_of(&bytes, &[6, 4], Some([4, 6])), Some(&[8, 9, 10, 11][..]));
+        assert_eq!(rows_of(&bytes, &[6, 4], Some([4, 7])), None);
+        assert_eq!(rows_of(&bytes, &[6, 4], Some([0, usize::MAX])), None);
+    }
 }

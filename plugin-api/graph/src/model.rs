@@ -42,6 +42,11 @@ pub struct Weight {
     pub tensor: String,
     /// Row-major shape, outermost first: `[output, input]` for a matrix.
     pub shape: Vec<usize>,
+    /// Where one tensor holds several matrices (Phi-3): the first of the tensor's rows that this
+    /// one has, and the row after its last. The host hands out these rows alone, so that a compute
+    /// plugin sees a matrix like any other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<[usize; 2]>,
 }
 
 /// Keys and values of one attention layer (or of several that share them).

@@ -50,7 +50,8 @@ impl Graph {
     fn check_divisors(&self) -> Result<(), GraphError> {
         for (index, table) in self.rope_tables.iter().enumerate() {
             let Some(divisors) = table.divisors else { continue };
-            let shape = self.weights.get(divisors).map(|weight| weight.shape.as_slice());
+            let weight = self.weights.get(divisors).filter(|weight| weight.rows.is_none());
+            let shape = weight.map(|weight| weight.shape.as_slice());
             if shape != Some(&[table.frequencies.len()]) {
                 return Err(GraphError::Whole(format!(
                     "rope table {index}: {} divisors expected, shape {shape:?} found",
@@ -81,6 +82,13 @@ impl Graph {
         for weight in &self.weights {
             if weight.shape.is_empty() || weight.shape.len() > 3 || weight.shape.contains(&0) {
                 return whole(format!("weight {}: shape {:?}", weight.role, weight.shape));
+            }
+            let count = weight.rows.map(|[begin, end]| end.checked_sub(begin));
+            if count.is_some_and(|count| count != Some(weight.shape[0])) {
+                return whole(format!(
+                    "weight {}: rows {:?} of a tensor, {} expected",
+                    weight.role, weight.rows, weight.shape[0]
+                ));
             }
         }
         Ok(())

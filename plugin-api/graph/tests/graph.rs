@@ -11,6 +11,7 @@ fn tiny() -> Graph {
         role: role.to_owned(),
         tensor: format!("t.{role}"),
         shape: shape.to_vec(),
+        rows: None,
     };
     let node = |op, inputs: &[usize]| Node { op, inputs: inputs.to_vec() };
     let linear = |weight| Op::Linear { weight, bias: None };
@@ -63,6 +64,8 @@ fn what_does_not_fit_is_refused_by_node() {
     check_refused(|g| g.weights[1].shape = vec![8], "a matrix expected");
     check_refused(|g| g.weights[2].shape = vec![4], "length of the weight: 8 expected, 4");
     check_refused(|g| g.weights[2].shape = vec![0], "weight norm: shape [0]");
+    check_refused(|g| g.weights[1].rows = Some([4, 11]), "rows Some([4, 11]) of a tensor, 8");
+    check_refused(|g| g.weights[1].rows = Some([9, 1]), "rows Some([9, 1]) of a tensor, 8");
     check_refused(|g| g.caches[0].kv_heads = 3, "2 cannot be split into 3");
     check_refused(|g| g.caches[0].kv_heads = 0, "cache 0: 0 heads");
     check_refused(|g| g.caches[0].head_dim = usize::MAX, "cache 0");
@@ -86,7 +89,8 @@ fn what_does_not_fit_is_refused_by_node() {
 
 #[test]
 fn json_keeps_the_whole_graph() {
-    let graph = tiny();
+    let mut graph = tiny();
+    graph.weights[1].rows = Some([16, 24]);
     let json = graph.to_json().expect("finite");
     assert_eq!(Graph::from_json(&json).expect("round trip"), graph);
 }
@@ -129,7 +133,10 @@ fn a_newer_opset_is_refused_and_an_unknown_field_is_not() {
 #[test]
 fn simplify_drops_what_the_logits_do_not_need() {
     let mut graph = tiny();
-    graph.weights.insert(1, Weight { role: "dead".into(), tensor: "d".into(), shape: vec![4, 8] });
+    graph.weights.insert(
+        1,
+        Weight { role: "dead".into(), tensor: "d".into(), shape: vec![4, 8], rows: None },
+    );
     for node in &mut graph.nodes {
         match &mut node.op {
             Op::Linear { weight, .. } | Op::RmsNorm { weight, .. } if *weight > 0 => *weight += 1,
@@ -148,7 +155,12 @@ fn simplify_drops_what_the_logits_do_not_need() {
 #[test]
 fn rope_divisors_are_folded_into_the_frequencies() {
     let mut graph = tiny();
-    graph.weights.push(Weight { role: "div".into(), tensor: "f".into(), shape: vec![2] });
+    graph.weights.push(Weight {
+        role: "div".into(),
+        tensor: "f".into(),
+        shape: vec![2],
+        rows: None,
+    });
     graph.rope_tables[0].divisors = Some(3);
     graph.widths().expect("valid");
     let read = |weight: &Weight| {

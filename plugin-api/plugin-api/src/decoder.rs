@@ -7,6 +7,7 @@
 mod layers;
 mod writer;
 
+use crate::rope::in_group;
 use crate::{Activation, CheckpointView, Error, Graph, RopeScaling, RopeStyle};
 
 /// Most layers a decoder may have.
@@ -46,9 +47,11 @@ struct Sizes {
     context: usize,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Rope {
     theta: f64,
+    /// Base in the layers with a window, which are not scaled; none is `theta`, scaled.
+    window_theta: Option<f64>,
     scaling: RopeScaling,
     style: RopeStyle,
     rotated: usize,
@@ -65,6 +68,7 @@ struct Norm {
 struct Options {
     biases: Biases,
     qk_norm: bool,
+    fused: bool,
     activation: Activation,
     embedding_scale: Option<f32>,
     attention_scale: f32,
@@ -99,6 +103,7 @@ impl<'a> Decoder<'a> {
             options: Options {
                 biases: Biases::default(),
                 qk_norm: false,
+                fused: false,
                 activation: Activation::Silu,
                 embedding_scale: None,
                 attention_scale: (sizes.head_dim as f32).powf(-0.5),
@@ -135,6 +140,14 @@ impl<'a> Decoder<'a> {
     #[must_use]
     pub fn qk_norm(mut self) -> Self {
         self.options.qk_norm = true;
+        self
+    }
+
+    /// One tensor holds q, k and v, one above the other, and one holds gate and up (Phi-3); such
+    /// projections have no bias.
+    #[must_use]
+    pub fn fused(mut self) -> Self {
+        self.options.fused = true;
         self
     }
 
@@ -188,6 +201,13 @@ impl<'a> Decoder<'a> {
         self
     }
 
+    /// Layers with a window rotate with this base, without scaling (Gemma 3).
+    #[must_use]
+    pub fn window_rope_base(mut self, theta: f64) -> Self {
+        self.rope.window_theta = Some(theta);
+        self
+    }
+
     /// Names of a role that differ from the standard ones, `{}` standing for the layer.
     #[must_use]
     pub fn rename(mut self, role: &'static str, hf: &'static str, gguf: &'static str) -> Self {
@@ -201,10 +221,17 @@ impl<'a> Decoder<'a> {
         self.sizes.layers
     }
 
+    /// Values in a head.
+    #[must_use]
+    pub fn head_dim(&self) -> usize {
+        self.sizes.head_dim
+    }
+
     /// Writes the graph.
     ///
     /// # Errors
-    /// A tensor is missing or has another shape than the sizes ask for.
+    /// A tensor is missing or has another shape than the sizes ask for, or a rope base is too
+    /// small.
     pub fn build(self) -> Result<Graph, Error> {
         layers::write(&self)
     }
@@ -248,7 +275,7 @@ impl Sizes {
 
 /// The embedding's rows are the vocabulary; a configured size must agree with them.
 fn vocab_size(checkpoint: &CheckpointView) -> Result<usize, Error> {
-    let name = crate::tensor_names::tensor_name(&[], checkpoint.scheme(), "embed", None);
+    let name = crate::tensor_names::tensor_name(&[], checkpoint, "embed", None);
     let rows = checkpoint.tensor(&name).and_then(|tensor| tensor.shape.first().copied());
     match (checkpoint.optional_count("vocab_size", "vocab_size")?, rows) {
         (Some(size), Some(rows)) if size != rows => Err(Error::invalid(format!(
@@ -261,14 +288,12 @@ fn vocab_size(checkpoint: &CheckpointView) -> Result<usize, Error> {
 
 impl Rope {
     fn read(checkpoint: &CheckpointView, sizes: Sizes) -> Result<Self, Error> {
-        let theta =
-            match checkpoint.optional_number("rope_parameters.rope_theta", "rope.freq_base")? {
-                Some(theta) => theta,
-                None => checkpoint.number_or("rope_theta", "rope.freq_base", 10_000.0)?,
-            };
-        if theta <= 1.0 {
-            return Err(Error::invalid(format!("rope base is {theta}, more than 1 expected")));
-        }
+        let theta = match checkpoint
+            .optional_number(&in_group(checkpoint, "rope_theta"), "rope.freq_base")?
+        {
+            Some(theta) => theta,
+            None => checkpoint.number_or("rope_theta", "rope.freq_base", 10_000.0)?,
+        };
         let partial = checkpoint.optional_count("-", "rope.dimension_count")?;
         let factor = checkpoint.number_or("partial_rotary_factor", "-", 1.0)?;
         let rotated = partial.unwrap_or((sizes.head_dim as f64 * factor) as usize);
@@ -279,6 +304,6 @@ impl Rope {
             )));
         }
         let scaling = RopeScaling::read(checkpoint, sizes.context)?;
-        Ok(Self { theta, scaling, style: RopeStyle::Neox, rotated })
+        Ok(Self { theta, window_theta: None, scaling, style: RopeStyle::Neox, rotated })
     }
 }

@@ -118,13 +118,17 @@ fn scaled(scaling: RopeScaling, plain: f64, pair: usize, rotated: usize, theta: 
     }
 }
 
-/// Newer configs keep the law in `rope_parameters`, older ones in `rope_scaling`.
+/// Newer configs keep the law in `rope_parameters`, by kind of layer where the kinds differ, older
+/// ones in `rope_scaling`.
 fn group(checkpoint: &CheckpointView) -> &'static str {
-    if checkpoint.value("rope_parameters", "-").is_some() {
-        "rope_parameters"
-    } else {
-        "rope_scaling"
-    }
+    let places = ["rope_parameters.full_attention", "rope_parameters"];
+    let found = places.into_iter().find(|place| checkpoint.value(place, "-").is_some());
+    found.unwrap_or("rope_scaling")
+}
+
+/// A key of that group, as `config.json` has it.
+pub(crate) fn in_group(checkpoint: &CheckpointView, key: &str) -> String {
+    format!("{}.{key}", group(checkpoint))
 }
 
 struct Reader<'a> {

@@ -2,7 +2,7 @@
 //!
 //! An architecture plugin lists only its exceptions; `{}` stands for the layer.
 
-use crate::Scheme;
+use crate::{CheckpointView, Scheme};
 
 /// Role in the graph, name in Hugging Face checkpoints, name in GGUF files.
 const STANDARD: &[[&str; 3]] = &[
@@ -14,6 +14,7 @@ const STANDARD: &[[&str; 3]] = &[
     ["attn_q", "model.layers.{}.self_attn.q_proj.weight", "blk.{}.attn_q.weight"],
     ["attn_k", "model.layers.{}.self_attn.k_proj.weight", "blk.{}.attn_k.weight"],
     ["attn_v", "model.layers.{}.self_attn.v_proj.weight", "blk.{}.attn_v.weight"],
+    ["attn_qkv", "model.layers.{}.self_attn.qkv_proj.weight", "blk.{}.attn_qkv.weight"],
     ["attn_q_bias", "model.layers.{}.self_attn.q_proj.bias", "blk.{}.attn_q.bias"],
     ["attn_k_bias", "model.layers.{}.self_attn.k_proj.bias", "blk.{}.attn_k.bias"],
     ["attn_v_bias", "model.layers.{}.self_attn.v_proj.bias", "blk.{}.attn_v.bias"],
@@ -30,6 +31,7 @@ const STANDARD: &[[&str; 3]] = &[
     ["ffn_gate", "model.layers.{}.mlp.gate_proj.weight", "blk.{}.ffn_gate.weight"],
     ["ffn_up", "model.layers.{}.mlp.up_proj.weight", "blk.{}.ffn_up.weight"],
     ["ffn_down", "model.layers.{}.mlp.down_proj.weight", "blk.{}.ffn_down.weight"],
+    ["ffn_gate_up", "model.layers.{}.mlp.gate_up_proj.weight", "blk.{}.ffn_up.weight"],
     ["ffn_gate_bias", "model.layers.{}.mlp.gate_proj.bias", "blk.{}.ffn_gate.bias"],
     ["ffn_up_bias", "model.layers.{}.mlp.up_proj.bias", "blk.{}.ffn_up.bias"],
     ["ffn_down_bias", "model.layers.{}.mlp.down_proj.bias", "blk.{}.ffn_down.bias"],
@@ -43,15 +45,17 @@ const STANDARD: &[[&str; 3]] = &[
 /// Name of the tensor with that role, exceptions first.
 pub(crate) fn tensor_name(
     exceptions: &[[&'static str; 3]],
-    scheme: Scheme,
+    checkpoint: &CheckpointView,
     role: &str,
     layer: Option<usize>,
 ) -> String {
     let names = exceptions.iter().chain(STANDARD).find(|names| names[0] == role);
     let [_, hf, gguf] = names.copied().unwrap_or(["", "-", "-"]);
-    let name = match scheme {
+    let name = match checkpoint.scheme() {
         Scheme::Hf => hf,
         Scheme::Gguf => gguf,
     };
-    layer.map_or_else(|| name.to_owned(), |layer| name.replace("{}", &layer.to_string()))
+    let name =
+        layer.map_or_else(|| name.to_owned(), |layer| name.replace("{}", &layer.to_string()));
+    checkpoint.tensor_name(&name)
 }

@@ -15,6 +15,9 @@ const COUNT_MAX: u64 = 1 << 24;
 pub struct CheckpointView {
     info: CheckpointInfo,
     by_name: HashMap<String, usize>,
+    /// Where the configuration lies in the checkpoint's own, for messages: `text_config.`.
+    config_prefix: String,
+    tensor_prefix: String,
 }
 
 impl CheckpointView {
@@ -23,7 +26,34 @@ impl CheckpointView {
     pub fn new(info: CheckpointInfo) -> Self {
         let by_name =
             info.tensors.iter().enumerate().map(|(index, t)| (t.name.clone(), index)).collect();
-        Self { info, by_name }
+        Self { info, by_name, config_prefix: String::new(), tensor_prefix: String::new() }
+    }
+
+    /// The model inside a larger one whose configuration is the object at `key` and whose tensors
+    /// have names that begin with `tensor_prefix`.
+    ///
+    /// # Errors
+    /// The configuration has no object at `key`.
+    pub fn part(&self, key: &str, tensor_prefix: &str) -> Result<Self, Error> {
+        let Some(config) = self.info.config.get(key).and_then(Value::as_object) else {
+            return Err(Error::invalid(format!("{} is no object", self.key(key, key))));
+        };
+        let mut part = self.clone();
+        part.info.config = config.clone();
+        part.config_prefix.push_str(&format!("{key}."));
+        part.tensor_prefix.push_str(tensor_prefix);
+        Ok(part)
+    }
+
+    /// The same with values for what a `config.json` leaves out; other schemes leave nothing out.
+    #[must_use]
+    pub fn with_defaults(mut self, defaults: &[(&str, u64)]) -> Self {
+        if self.info.scheme == Scheme::Hf {
+            for &(key, value) in defaults {
+                self.info.config.entry(key).or_insert_with(|| value.into());
+            }
+        }
+        self
     }
 
     /// How the checkpoint names things.
@@ -50,6 +80,11 @@ impl CheckpointView {
         self.by_name.get(name).map(|&index| &self.info.tensors[index])
     }
 
+    /// Name in the checkpoint of the tensor that the model itself calls `name`.
+    pub(crate) fn tensor_name(&self, name: &str) -> String {
+        format!("{}{name}", self.tensor_prefix)
+    }
+
     /// A value of the configuration: `hf` is a key of `config.json`, `gguf` a metadata key without
     /// the architecture's prefix. Dots in `hf` descend into objects. Null counts as absent.
     #[must_use]
@@ -71,7 +106,7 @@ impl CheckpointView {
     /// The key as the checkpoint's owner knows it, for messages.
     fn key(&self, hf: &str, gguf: &str) -> String {
         match self.info.scheme {
-            Scheme::Hf => format!("config.json: {hf}"),
+            Scheme::Hf => format!("config.json: {}{hf}", self.config_prefix),
             Scheme::Gguf => format!("metadata {}.{gguf}", self.info.architecture),
         }
     }

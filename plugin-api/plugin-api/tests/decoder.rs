@@ -78,7 +78,7 @@ fn bad_sizes_are_refused_by_key() {
     check_refused(|c| c["head_dim"] = json!(5), "5 rotated values found, an even number");
     check_refused(|c| c["rope_theta"] = json!(0.5), "rope base is 0.5");
     check_refused(|c| c["rms_norm_eps"] = json!(-1.0), "norm epsilon is -1");
-    check_refused(|c| c["rope_scaling"] = json!({"type": "su"}), "rope scaling `su` found");
+    check_refused(|c| c["rope_scaling"] = json!({"type": "ntk"}), "rope scaling `ntk` found");
     check_refused(|c| c["rope_scaling"] = json!({"type": "yarn"}), "no factor");
     check_refused(
         |c| c["tie_word_embeddings"] = json!(false),
@@ -143,6 +143,54 @@ fn options_change_the_layer_where_they_say() {
         })
         .collect();
     assert_eq!(windows, [(Some(8), 0.25, Some(50.0)), (None, 0.25, Some(50.0))]);
+}
+
+#[test]
+fn layers_with_a_window_have_a_rope_base_of_their_own() {
+    let mut config = config();
+    config["rope_parameters"] = json!({
+        "sliding_attention": {"rope_type": "default", "rope_theta": 100.0},
+        "full_attention": {"rope_type": "linear", "factor": 4.0, "rope_theta": 10000.0},
+    });
+    let view = view(config, tensors());
+    let decoder = Decoder::new(&view).expect("valid").windows(|layer| (layer == 0).then_some(8));
+    let graph = decoder.clone().window_rope_base(100.0).build().expect("valid");
+    let tables: Vec<_> = graph
+        .nodes
+        .iter()
+        .filter_map(|node| if let Op::Rope { table, .. } = node.op { Some(table) } else { None })
+        .collect();
+    assert_eq!(tables, [1, 1, 0, 0], "q and k of two layers");
+    let frequencies: Vec<_> = graph.rope_tables.iter().map(|t| t.frequencies.as_slice()).collect();
+    assert_eq!(frequencies, [[0.25, 0.0025], [1.0, 0.1]], "only the first is scaled");
+    let error = decoder.window_rope_base(1.0).build().expect_err("a base of 1");
+    assert!(error.message().contains("rope base is 1,"), "{error}");
+}
+
+#[test]
+fn a_part_has_its_own_configuration_and_longer_tensor_names() {
+    let prefixed = |tensor: TensorInfo| {
+        TensorInfo::new(format!("inner.{}", tensor.name), tensor.dtype, tensor.shape)
+    };
+    let whole = json!({"text": config(), "other": 3});
+    let whole = view(whole, tensors().into_iter().map(prefixed).collect());
+    let part = whole.part("text", "inner.").expect("an object");
+    let graph = Decoder::new(&part).and_then(Decoder::build).expect("valid");
+    assert!(graph.weights.iter().all(|weight| weight.tensor.starts_with("inner.model.")));
+    let error = part.count("head_count", "-").expect_err("no such key");
+    assert!(error.message().contains("config.json: text.head_count is missing"), "{error}");
+    for key in ["other", "none"] {
+        let error = whole.part(key, "").expect_err("no object");
+        assert!(error.message().contains(&format!("config.json: {key} is no object")), "{error}");
+    }
+}
+
+#[test]
+fn defaults_stand_in_for_what_is_absent_but_not_for_null() {
+    let view = view(json!({"a": 1, "b": null}), Vec::new());
+    let view = view.with_defaults(&[("a", 7), ("b", 8), ("c", 9)]);
+    let count = |key| view.optional_count(key, "-").expect("a count");
+    assert_eq!([count("a"), count("b"), count("c")], [Some(1), None, Some(9)]);
 }
 
 /// Expected values: the formulas of the papers, worked out by hand for one low, one middle and one

@@ -1,6 +1,8 @@
-//! Llama 2 and 3, and Mistral: the decoder as the SDK starts it.
+//! Llama 2 and 3, and Mistral: the decoder as the SDK starts it; and Phi-3, the same with fewer,
+//! larger tensors.
 //!
-//! Sources: transformers' `modeling_llama.py` and `modeling_mistral.py`; llama.cpp's `llama`.
+//! Sources: transformers' `modeling_llama.py`, `modeling_mistral.py` and
+//! `modeling_phi3.py`; llama.cpp's `llama`.
 
 use plugin_api::{Architecture, CheckpointView, Decoder, Error, Graph, RopeStyle, Scheme};
 
@@ -31,5 +33,20 @@ impl Architecture for Llama {
     }
 }
 
+/// Phi-3, from Hugging Face checkpoints; those with the rope law longrope are refused.
+#[derive(Debug)]
+pub struct Phi3;
+
+impl Architecture for Phi3 {
+    const NAME: &'static str = "phi3";
+    const CLAIMS: &'static [&'static str] = &["Phi3ForCausalLM"];
+
+    fn build(checkpoint: &CheckpointView) -> Result<Graph, Error> {
+        let window = checkpoint.optional_count("sliding_window", "-")?;
+        Decoder::new(checkpoint)?.fused().windows(|_| window).build()
+    }
+}
+
 plugin_api::register!(architecture: Llama);
+plugin_api::register!(architecture: Phi3);
 plugin_api::export_plugin!();

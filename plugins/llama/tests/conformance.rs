@@ -2,7 +2,7 @@
 
 use plugin_api::graph::Op;
 use plugin_api::{Architecture, CheckpointInfo, CheckpointView};
-use plugin_llama::Llama;
+use plugin_llama::{Llama, Phi3};
 use plugin_testkit::{DecoderCheckpoint, architecture};
 
 fn checkpoint() -> DecoderCheckpoint {
@@ -21,6 +21,43 @@ fn windows(info: &CheckpointInfo) -> Vec<Option<usize>> {
 #[test]
 fn it_conforms() {
     architecture::<Llama>(&checkpoint().info());
+    architecture::<Phi3>(&phi3());
+}
+
+/// The testkit's decoder with tensors joined as Phi-3 has them.
+fn phi3() -> CheckpointInfo {
+    let info = DecoderCheckpoint::hf("-").info();
+    let rows = |name: &str| {
+        let found = info.tensors.iter().find(|tensor| tensor.name.ends_with(name));
+        found.expect("the testkit's decoder has it").shape[0]
+    };
+    let [q, k, v] = ["q_proj", "k_proj", "v_proj"].map(|name| rows(&format!("{name}.weight")));
+    let [gate, up, width] =
+        ["gate_proj", "up_proj", "down_proj"].map(|name| rows(&format!("{name}.weight")));
+    let mut info = DecoderCheckpoint::hf("Phi3ForCausalLM")
+        .layer_tensor("self_attn.qkv_proj.weight", &[q + k + v, width])
+        .layer_tensor("mlp.gate_up_proj.weight", &[gate + up, width])
+        .info();
+    let apart = [".q_proj.", ".k_proj.", ".v_proj.", ".gate_proj.", ".up_proj."];
+    info.tensors.retain(|tensor| !apart.iter().any(|name| tensor.name.contains(name)));
+    info
+}
+
+#[test]
+fn joined_tensors_are_shared_out_by_rows() {
+    let graph = Phi3::build(&CheckpointView::new(phi3())).expect("a graph");
+    let rows = |name: &str| -> Vec<_> {
+        let named = graph.weights.iter().filter(|weight| weight.tensor.contains(name));
+        named.take(3).map(|weight| (weight.role.as_str(), weight.rows)).collect()
+    };
+    let expected = [
+        ("layers.0.attn_q", Some([0, 48])),
+        ("layers.0.attn_k", Some([48, 64])),
+        ("layers.0.attn_v", Some([64, 80])),
+    ];
+    assert_eq!(rows("qkv_proj"), expected);
+    let expected = [("layers.0.ffn_gate", Some([0, 80])), ("layers.0.ffn_up", Some([80, 160]))];
+    assert_eq!(rows("layers.0.mlp.gate_up_proj"), expected);
 }
 
 #[test]

@@ -15,7 +15,7 @@ mod wait;
 
 pub use build::{host_program, plugin_file, target_dir};
 pub use command::{Finished, cargo, run, run_host};
-pub use folder::{FIVE, PluginFolder, dynamic_library};
+pub use folder::{PluginFolder, SHIPPED, dynamic_library};
 pub use host::TestHost;
 pub use http::{Client, EventStream, Response};
 pub use repository::{data, root, shared};

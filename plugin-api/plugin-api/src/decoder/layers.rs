@@ -2,7 +2,7 @@
 
 use super::writer::Writer;
 use super::{Decoder, NormPlacement};
-use crate::{Error, Graph, rope_table};
+use crate::{Error, Graph, RopeScaling, rope_table};
 use graph::{CacheSpec, Op, ValueId};
 
 /// Writes the whole graph.
@@ -11,7 +11,7 @@ pub(super) fn write(decoder: &Decoder<'_>) -> Result<Graph, Error> {
     let mut writer = Writer::new(decoder.checkpoint, &decoder.names);
     writer.graph.vocab_size = sizes.vocab;
     writer.graph.context_length = sizes.context;
-    add_rope_table(decoder, &mut writer)?;
+    add_rope_tables(decoder, &mut writer)?;
     let embed = writer.weight("embed", &[sizes.vocab, sizes.width])?;
     let mut hidden = writer.node(Op::Embed { weight: embed }, &[]);
     if let Some(by) = decoder.options.embedding_scale {
@@ -42,13 +42,22 @@ fn output_role(decoder: &Decoder<'_>, writer: &Writer<'_>) -> &'static str {
     if tied { "embed" } else { "output" }
 }
 
-fn add_rope_table(decoder: &Decoder<'_>, writer: &mut Writer<'_>) -> Result<(), Error> {
-    let rope = decoder.rope;
+/// Table 0 is that of all layers, or of those without a window where table 1 is of the others.
+fn add_rope_tables(decoder: &Decoder<'_>, writer: &mut Writer<'_>) -> Result<(), Error> {
+    let rope = &decoder.rope;
+    for theta in [Some(rope.theta), rope.window_theta].into_iter().flatten() {
+        if theta <= 1.0 {
+            return Err(Error::invalid(format!("rope base is {theta}, more than 1 expected")));
+        }
+    }
     let mut table = rope_table(rope.rotated, rope.theta, rope.scaling);
     if writer.has("rope_divisors") {
         table.divisors = Some(writer.weight("rope_divisors", &[rope.rotated / 2])?);
     }
     writer.graph.rope_tables.push(table);
+    let of_windows =
+        rope.window_theta.map(|theta| rope_table(rope.rotated, theta, RopeScaling::None));
+    writer.graph.rope_tables.extend(of_windows);
     Ok(())
 }
 
@@ -77,11 +86,7 @@ impl Layer<'_, '_> {
             (sizes.heads * sizes.head_dim, sizes.kv_heads * sizes.head_dim);
         let input = norm(self.decoder, self.writer, "attn_norm", hidden)?;
         let biases = self.decoder.options.biases;
-        let bias = |role| biases.qkv.then_some(role);
-        let shape = |rows| [rows, sizes.width];
-        let q = self.writer.linear(input, "attn_q", bias("attn_q_bias"), shape(query_width))?;
-        let k = self.writer.linear(input, "attn_k", bias("attn_k_bias"), shape(kv_width))?;
-        let v = self.writer.linear(input, "attn_v", bias("attn_v_bias"), shape(kv_width))?;
+        let [q, k, v] = self.query_key_value(input, [query_width, kv_width])?;
         let q = self.rotate(q, sizes.heads, "attn_q_norm")?;
         let k = self.rotate(k, sizes.kv_heads, "attn_k_norm")?;
         let cache = self.writer.graph.caches.len();
@@ -100,6 +105,36 @@ impl Layer<'_, '_> {
         self.residual(hidden, output, "attn_post_norm")
     }
 
+    fn query_key_value(
+        &mut self,
+        input: ValueId,
+        [query, kv]: [usize; 2],
+    ) -> Result<[ValueId; 3], Error> {
+        let width = self.decoder.sizes.width;
+        if self.decoder.options.fused {
+            let parts = [("attn_q", query), ("attn_k", kv), ("attn_v", kv)];
+            return self.writer.fused_linear(input, "attn_qkv", parts, width);
+        }
+        let bias = |role| self.decoder.options.biases.qkv.then_some(role);
+        let q = self.writer.linear(input, "attn_q", bias("attn_q_bias"), [query, width])?;
+        let k = self.writer.linear(input, "attn_k", bias("attn_k_bias"), [kv, width])?;
+        let v = self.writer.linear(input, "attn_v", bias("attn_v_bias"), [kv, width])?;
+        Ok([q, k, v])
+    }
+
+    fn gate_up(&mut self, input: ValueId) -> Result<[ValueId; 2], Error> {
+        let sizes = self.decoder.sizes;
+        if self.decoder.options.fused {
+            let parts = [("ffn_gate", sizes.ffn_width), ("ffn_up", sizes.ffn_width)];
+            return self.writer.fused_linear(input, "ffn_gate_up", parts, sizes.width);
+        }
+        let bias = |role| self.decoder.options.biases.feed_forward.then_some(role);
+        let shape = [sizes.ffn_width, sizes.width];
+        let gate = self.writer.linear(input, "ffn_gate", bias("ffn_gate_bias"), shape)?;
+        let up = self.writer.linear(input, "ffn_up", bias("ffn_up_bias"), shape)?;
+        Ok([gate, up])
+    }
+
     /// Normalises the heads where the family does, then rotates them.
     fn rotate(&mut self, value: ValueId, heads: usize, norm: &str) -> Result<ValueId, Error> {
         let mut value = value;
@@ -110,16 +145,16 @@ impl Layer<'_, '_> {
             value = self.writer.node(op, &[value]);
         }
         let style = self.decoder.rope.style;
-        Ok(self.writer.node(Op::Rope { heads, table: 0, style }, &[value]))
+        let in_window = self.decoder.windows[self.layer].is_some();
+        let table = usize::from(in_window && self.decoder.rope.window_theta.is_some());
+        Ok(self.writer.node(Op::Rope { heads, table, style }, &[value]))
     }
 
     fn feed_forward(&mut self, hidden: ValueId) -> Result<ValueId, Error> {
         let sizes = self.decoder.sizes;
         let input = norm(self.decoder, self.writer, "ffn_norm", hidden)?;
         let bias = |role| self.decoder.options.biases.feed_forward.then_some(role);
-        let shape = [sizes.ffn_width, sizes.width];
-        let gate = self.writer.linear(input, "ffn_gate", bias("ffn_gate_bias"), shape)?;
-        let up = self.writer.linear(input, "ffn_up", bias("ffn_up_bias"), shape)?;
+        let [gate, up] = self.gate_up(input)?;
         let function = self.decoder.options.activation;
         let gated = self.writer.node(Op::Glu { function }, &[gate, up]);
         let shape = [sizes.width, sizes.ffn_width];

@@ -42,6 +42,12 @@ impl<'a> Writer<'a> {
 
     /// Refers to the tensor of that role, which must have that shape.
     pub(super) fn weight(&mut self, role: &str, shape: &[usize]) -> Result<WeightId, Error> {
+        let tensor = self.tensor(role, shape)?;
+        Ok(self.push(role, tensor, shape, None))
+    }
+
+    /// Name of the tensor of that role, which must have that shape.
+    fn tensor(&self, role: &str, shape: &[usize]) -> Result<String, Error> {
         let tensor = self.tensor_name(role);
         let Some(found) = self.checkpoint.tensor(&tensor) else {
             return Err(Error::invalid(format!("tensor {tensor} ({role}) is missing")));
@@ -52,12 +58,22 @@ impl<'a> Writer<'a> {
                 found.shape
             )));
         }
+        Ok(tensor)
+    }
+
+    fn push(
+        &mut self,
+        role: &str,
+        tensor: String,
+        shape: &[usize],
+        rows: Option<[usize; 2]>,
+    ) -> WeightId {
         let role = match self.layer {
             Some(layer) => format!("layers.{layer}.{role}"),
             None => role.to_owned(),
         };
-        self.graph.weights.push(Weight { role, tensor, shape: shape.to_vec() });
-        Ok(self.graph.weights.len() - 1)
+        self.graph.weights.push(Weight { role, tensor, shape: shape.to_vec(), rows });
+        self.graph.weights.len() - 1
     }
 
     /// Appends a node and returns its value.
@@ -79,7 +95,27 @@ impl<'a> Writer<'a> {
         Ok(self.node(Op::Linear { weight, bias }, &[input]))
     }
 
+    /// Appends a linear node for each matrix that the tensor of the role `fused` holds, one above
+    /// the other; `parts` are their roles and rows.
+    pub(super) fn fused_linear<const N: usize>(
+        &mut self,
+        input: ValueId,
+        fused: &str,
+        parts: [(&str, usize); N],
+        columns: usize,
+    ) -> Result<[ValueId; N], Error> {
+        let rows: usize = parts.iter().map(|(_, rows)| rows).sum();
+        let tensor = self.tensor(fused, &[rows, columns])?;
+        let mut begin = 0;
+        Ok(parts.map(|(role, rows)| {
+            let range = [begin, begin + rows];
+            begin += rows;
+            let weight = self.push(role, tensor.clone(), &[rows, columns], Some(range));
+            self.node(Op::Linear { weight, bias: None }, &[input])
+        }))
+    }
+
     fn tensor_name(&self, role: &str) -> String {
-        tensor_name(self.names, self.checkpoint.scheme(), role, self.layer)
+        tensor_name(self.names, self.checkpoint, role, self.layer)
     }
 }

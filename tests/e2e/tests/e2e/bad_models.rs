@@ -5,7 +5,7 @@ use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use support::{FIVE, Finished, PluginFolder, Scratch, data, run, run_host, shared};
+use support::{Finished, PluginFolder, SHIPPED, Scratch, data, run, run_host, shared};
 
 fn inspect(plugins: &PluginFolder, model: &Path) -> Finished {
     run_host(["model", "inspect", "--plugins", text(plugins.path()), text(model)])
@@ -40,7 +40,7 @@ fn check(plugins: &PluginFolder, model: &Path, expected: &str) {
 
 #[test]
 fn a_cut_or_foreign_gguf_is_refused_in_one_line() {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     let scratch = Scratch::new();
     let good = fs::read(data("qwen2-kq/gguf/qwen2-kq-Q4_K_M.gguf")).expect("the golden set");
     let write = |name: &str, bytes: &[u8]| {
@@ -61,7 +61,7 @@ fn a_cut_or_foreign_gguf_is_refused_in_one_line() {
 
 #[test]
 fn a_damaged_folder_is_refused_in_one_line() {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     let scratch = Scratch::new();
     let broken = |name: &str, file: &str, content: &str| -> PathBuf {
         let folder = scratch.join(name);
@@ -99,7 +99,7 @@ fn every_known_bad_file_is_survived() {
     let list = fs::read_to_string(scratch.join("MANIFEST.json")).expect("the script's list");
     let list: Vec<Value> = serde_json::from_str(&list).expect("a list");
     assert!(list.len() > 100, "{} files", list.len());
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     let problems: Vec<_> =
         list.iter().filter_map(|entry| problem(&plugins, scratch.path(), entry)).collect();
     assert!(problems.is_empty(), "{}\n", problems.join("\n"));

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 use support::{
-    Client, FIVE, PluginFolder, TestHost, dynamic_library, plugin_file, run, run_host, shared,
+    Client, PluginFolder, SHIPPED, TestHost, dynamic_library, plugin_file, run, run_host, shared,
 };
 
 /// The reports of `/v1/plugins`.
@@ -19,11 +19,11 @@ fn field<'a>(report: &'a Value, key: &str) -> &'a str {
     report[key].as_str().unwrap_or_default()
 }
 
-/// Every file that is not one of the five has a state and one line of reason.
+/// Every file that is not one of the shipped has a state and one line of reason.
 fn check_reasons(reports: &[Value]) {
     for report in reports {
         let name = field(report, "name");
-        if FIVE.contains(&name) && report["state"] == "loaded" {
+        if SHIPPED.contains(&name) && report["state"] == "loaded" {
             continue;
         }
         let reason = field(report, "reason");
@@ -32,8 +32,8 @@ fn check_reasons(reports: &[Value]) {
     }
 }
 
-fn check_five_serve(client: &Client, reports: &[Value]) {
-    for plugin in FIVE {
+fn check_shipped_serve(client: &Client, reports: &[Value]) {
+    for plugin in SHIPPED {
         let loaded =
             |report: &&Value| field(report, "name") == *plugin && report["state"] == "loaded";
         assert_eq!(reports.iter().filter(loaded).count(), 1, "{plugin}: {reports:#?}");
@@ -49,17 +49,17 @@ fn check_folder(folder: &Path, file_count_min: usize) -> Vec<Value> {
     let reports = reports(&client);
     assert!(reports.len() >= file_count_min, "{} of {file_count_min}: {reports:#?}", reports.len());
     check_reasons(&reports);
-    check_five_serve(&client, &reports);
+    check_shipped_serve(&client, &reports);
     // A second look must not trip over what the first one quarantined.
     client.post("/v1/plugins/rescan", &json!({})).ok();
-    check_five_serve(&client, &self::reports(&client));
+    check_shipped_serve(&client, &self::reports(&client));
     reports
 }
 
 /// Damaged and foreign files that need no compiler.
 #[test]
 fn damaged_files_are_listed_beside_the_good_ones() {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     let good = fs::read(plugins.file("llama")).expect("a plugin");
     let file = |name: &str| plugins.path().join(dynamic_library(name));
     let write =
@@ -81,7 +81,7 @@ fn damaged_files_are_listed_beside_the_good_ones() {
         symlink(plugins.path().join("nowhere"), file("dangling")).expect("a link");
         bad += 3;
     }
-    let reports = check_folder(plugins.path(), FIVE.len() + bad);
+    let reports = check_folder(plugins.path(), SHIPPED.len() + bad);
     assert!(reports.iter().all(|report| report["state"] != "quarantined"), "{reports:#?}");
 }
 
@@ -102,9 +102,9 @@ fn misbehaving_plugins_are_listed_beside_the_good_ones() {
         ("layout", "architecture/1"),
         ("null_facet", "architecture/1"),
     ];
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     faults.iter().for_each(|(fault, _)| plugins.add_fault(fault));
-    let reports = check_folder(plugins.path(), FIVE.len() + faults.len());
+    let reports = check_folder(plugins.path(), SHIPPED.len() + faults.len());
     for (fault, expected) in faults {
         let file = dynamic_library(&format!("fault_{fault}"));
         let report = reports.iter().find(|report| field(report, "file").ends_with(&file));
@@ -123,13 +123,13 @@ fn a_folder_of_every_known_fault_is_survived() {
     let made = run(Command::new("bash").arg(&script).arg(plugins.path()));
     assert!(made.status.success(), "{}", made.stderr);
     let folder = plugins.path().join("plugins");
-    for plugin in FIVE {
+    for plugin in SHIPPED {
         let file = plugin_file(&format!("plugin-{plugin}"));
         fs::copy(&file, folder.join(dynamic_library(&format!("plugin-{plugin}")))).expect("a copy");
     }
     let table = fs::read_to_string(plugins.path().join("PLUGINS.tsv")).expect("the script's list");
     // The first line is a head; three files are to be ignored: hidden, a folder, a copy on its way.
-    let expected = table.lines().count() - 1 - 3 + FIVE.len();
+    let expected = table.lines().count() - 1 - 3 + SHIPPED.len();
     let reports = check_folder(&folder, expected);
     assert!(reports.iter().any(|report| report["state"] == "quarantined"), "{reports:#?}");
     let listed =
@@ -140,7 +140,7 @@ fn a_folder_of_every_known_fault_is_survived() {
 
 #[test]
 fn a_file_can_be_checked_before_it_is_installed() {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     let folder = text(plugins.path());
     let good = plugins.file("qwen");
     let done = run_host(["plugins", "check", "--plugins", folder, text(&good)]);

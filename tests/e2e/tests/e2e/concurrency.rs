@@ -4,14 +4,14 @@ use crate::stories;
 use serde_json::{Value, json};
 use std::sync::Barrier;
 use std::thread;
-use support::{Client, FIVE, PluginFolder, TestHost, eventually};
+use support::{Client, PluginFolder, SHIPPED, TestHost, eventually};
 
 const CLIENTS: usize = 64;
 /// As long as the model's context allows.
 const LONG: usize = 480;
 
 fn serve(arguments: &[&str]) -> TestHost {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     let model = format!("stories={}", stories());
     let mut all = vec!["--model", &model];
     all.extend(arguments);

@@ -4,7 +4,7 @@
 use crate::checkpoint::write_gguf;
 use crate::{stories, text};
 use serde_json::{Value, json};
-use support::{Client, FIVE, PluginFolder, Scratch, TestHost, data};
+use support::{Client, PluginFolder, SHIPPED, Scratch, TestHost, data};
 
 fn complete(client: &Client, model: &str) -> support::Response {
     let body = json!({
@@ -22,7 +22,7 @@ fn serve(plugins: &PluginFolder) -> TestHost {
 
 #[test]
 fn a_panic_in_a_kernel_fails_its_request_and_no_other() {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     plugins.add_fault("panic_matmul");
     let host = serve(&plugins);
     let client = host.client();
@@ -46,7 +46,7 @@ fn a_panic_in_a_kernel_fails_its_request_and_no_other() {
 
 #[test]
 fn a_panic_in_a_kernel_ends_a_stream_with_an_error_event() {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     plugins.add_fault("panic_matmul");
     let host = serve(&plugins);
     let body = json!({ "model": "sick", "prompt": "x", "max_tokens": 4, "stream": true });
@@ -64,7 +64,7 @@ fn a_panic_in_a_kernel_ends_a_stream_with_an_error_event() {
 
 #[test]
 fn a_pin_keeps_a_faulty_provider_out() {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     plugins.add_fault("panic_matmul");
     let quantized = data("qwen3-untied/gguf/qwen3-untied-Q8_0.gguf");
     let model = format!("sick={}", text(&quantized));
@@ -101,7 +101,7 @@ fn a_plugin_that_changes_the_process_is_undone() {
         assert!(status.success(), "SIGTERM ends the host in order: {status}");
         answer
     };
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     let expected = answer(&plugins);
     plugins.add_fault("changed_world");
     assert_eq!(answer(&plugins), expected);

@@ -3,7 +3,7 @@
 use crate::golden::numbers;
 use crate::text;
 use serde_json::{Value, json};
-use support::{Client, FIVE, PluginFolder, TestHost, data};
+use support::{Client, PluginFolder, SHIPPED, TestHost, data};
 
 /// Float32 against a float64 reference, whose values are stored with five digits.
 const TOLERANCE: f64 = 1e-3;
@@ -81,7 +81,7 @@ fn check_streamed(client: &Client, run: &Value) {
 }
 
 fn check(path: &str) {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     let model = format!("stories={}", text(&data(path)));
     let host = TestHost::serve(plugins.path(), &["--model", &model]);
     let runs = stored_runs();

@@ -3,16 +3,19 @@
 use crate::golden::Golden;
 use crate::text;
 use std::path::Path;
-use support::{FIVE, PluginFolder, TestHost, data, shared};
+use support::{PluginFolder, SHIPPED, TestHost, data, shared};
 
-/// Tensor types that the five plugins serve.
-const TYPES: &[&str] = &["F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0", "Q5_0"];
+/// Tensor types that the shipped plugins serve.
+const TYPES: &[&str] = &[
+    "F32", "F16", "BF16", "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q3_K", "Q2_K", "Q5_1", "Q5_0", "Q4_1",
+    "Q4_0", "IQ4_NL", "IQ4_XS",
+];
 
 fn check(folder: &Path, models: &[&str], expected_count: usize) {
     let golden: Vec<_> =
         models.iter().flat_map(|model| Golden::all(folder, model, TYPES)).collect();
     assert_eq!(golden.len(), expected_count, "{golden:?}");
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     // The stored values come from runs with a float cache.
     let mut arguments = vec!["--kv-dtype".to_owned(), "f32".to_owned()];
     arguments.extend(["--kv-memory", "64"].map(str::to_owned));
@@ -35,10 +38,15 @@ fn the_golden_set_answers_as_stored() {
 
 #[test]
 fn the_reference_set_answers_as_stored() {
-    let Some(folder) = shared("models", "seven reference models in all their files") else {
+    let Some(folder) = shared("models", "twelve reference models in all their files") else {
         return;
     };
     let models = [
+        "gemma2-kq",
+        "gemma2-qpas",
+        "gemma3-plain",
+        "gemma3-text",
+        "gemma3-vlm",
         "llama3-rope",
         "mistral-swa",
         "qwen2-kq",
@@ -47,5 +55,5 @@ fn the_reference_set_answers_as_stored() {
         "qwen3-kq",
         "qwen3-untied",
     ];
-    check(&folder, &models, 7 + 11);
+    check(&folder, &models, 12 + 20);
 }

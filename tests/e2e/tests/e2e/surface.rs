@@ -4,10 +4,10 @@
 
 use crate::{stories, text};
 use serde_json::{Value, json};
-use support::{FIVE, PluginFolder, TestHost, data, run_host};
+use support::{PluginFolder, SHIPPED, TestHost, data, run_host};
 
 fn serve() -> TestHost {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     TestHost::serve(plugins.path(), &["--model", &format!("stories={}", stories())])
 }
 
@@ -20,7 +20,7 @@ fn health_models_plugins_and_metrics_answer() {
     let models = client.get("/v1/models").ok();
     assert_eq!(models["data"][0]["id"], "stories", "{models}");
     let plugins = client.get("/v1/plugins").body;
-    for plugin in FIVE {
+    for plugin in SHIPPED {
         assert!(plugins.contains(&format!("\"{plugin}\"")), "{plugin}: {plugins}");
     }
     let metrics = client.get("/metrics").body;
@@ -91,7 +91,7 @@ fn stop_sequences_and_choices_are_honoured() {
 
 #[test]
 fn one_prompt_is_answered_on_the_command_line() {
-    let plugins = PluginFolder::with(FIVE);
+    let plugins = PluginFolder::with(SHIPPED);
     let folder = text(plugins.path());
     let hf = data("tinyllama-stories260K/hf");
     let model = text(&hf);
