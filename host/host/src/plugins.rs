@@ -35,15 +35,24 @@ fn list(reports: &[PluginReport], json: bool) -> Result<(), Failure> {
     let mut rows = vec![head];
     rows.extend(reports.iter().map(|report| {
         vec![
-            report.name.printable(),
+            shortened(&report.name.printable()),
             report.version.as_ref().map_or("-".to_owned(), ToString::to_string),
             report.state.to_string(),
             report.reason.as_deref().map_or_else(|| claims(report), str::printable),
-            file_name(report),
+            shortened(&file_name(report)),
         ]
     }));
     answer(&table(&rows));
     Ok(())
+}
+
+/// A name that leaves room for the other columns.
+fn shortened(name: &str) -> String {
+    const CHARACTERS_MAX: usize = 40;
+    match name.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}...", &name[..end]),
+        None => name.to_owned(),
+    }
 }
 
 fn inspect(report: &PluginReport, json: bool) -> Result<(), Failure> {
