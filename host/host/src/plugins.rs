@@ -46,12 +46,13 @@ fn list(reports: &[PluginReport], json: bool) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A name that leaves room for the other columns.
+/// A name on one line that leaves room for the other columns.
 fn shortened(name: &str) -> String {
     const CHARACTERS_MAX: usize = 40;
+    let name = name.replace('\n', "\\n");
     match name.char_indices().nth(CHARACTERS_MAX) {
         Some((end, _)) => format!("{}...", &name[..end]),
-        None => name.to_owned(),
+        None => name,
     }
 }
 
