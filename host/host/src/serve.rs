@@ -94,9 +94,12 @@ struct Operator {
 
 impl Operator {
     fn load(&self, path: &Path, id: Option<&str>) -> Result<Generator, Failure> {
-        let options = LoadOptions { id: id.map(str::to_owned), ..self.options.clone() };
-        let model = wiring::load(&self.loader.registry(), path, &options)?;
+        let model = wiring::load(&self.loader.registry(), path, &self.options(id))?;
         Ok(Generator::spawn(model, self.metrics.clone())?)
+    }
+
+    fn options(&self, id: Option<&str>) -> LoadOptions {
+        LoadOptions { id: id.map(str::to_owned), ..self.options.clone() }
     }
 
     fn count_plugins(&self, reports: &[PluginReport]) {
@@ -125,7 +128,7 @@ impl Admin for Operator {
     }
 
     fn load_model(&self, path: &Path, id: Option<&str>) -> Result<Generator, AdminError> {
-        let options = LoadOptions { id: id.map(str::to_owned), ..self.options.clone() };
+        let options = self.options(id);
         let model = host_model::load(&self.loader.registry(), path, &options, &|_, _| {})?;
         Ok(Generator::spawn(model, self.metrics.clone())?)
     }
