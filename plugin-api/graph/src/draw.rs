@@ -60,21 +60,34 @@ impl Graph {
     fn attributes(&self, node: &Node) -> String {
         let role = |weight: usize| self.weights[weight].role.as_str();
         match &node.op {
-            Op::Embed { weight } => format!(" {}", role(*weight)),
+            Op::Embed { weight }
+            | Op::EmbedPosition { weight }
+            | Op::Bias { weight }
+            | Op::LayerNorm { weight, .. } => format!(" {}", role(*weight)),
             Op::Linear { weight, bias } => {
                 format!(" {}{}", role(*weight), if bias.is_some() { " + bias" } else { "" })
             }
             Op::RmsNorm { weight, groups: 1, .. } => format!(" {}", role(*weight)),
             Op::RmsNorm { weight, groups, .. } => format!(" {} x{groups}", role(*weight)),
             Op::Rope { heads, table, style } => format!(" {heads} heads, table {table}, {style:?}"),
-            Op::Attention { heads, cache, window, .. } => {
+            Op::Attention { heads, cache, causal, window, .. } => {
                 let window = window.map_or(String::new(), |window| format!(", window {window}"));
-                format!(" {heads} heads, cache {cache}{window}")
+                let sees = if *causal { "" } else { ", both sides" };
+                format!(" {heads} heads, cache {cache}{sees}{window}")
             }
+            Op::Moe { experts, top_k, function, .. } => {
+                format!(" {top_k} of {} experts, {function:?}", experts.len())
+            }
+            Op::Pool { how } => format!(" {how:?}"),
             Op::Scale { by } => format!(" {by}"),
             Op::Softcap { cap } => format!(" {cap}"),
             Op::Activate { function } | Op::Glu { function } => format!(" {function:?}"),
-            Op::Add | Op::Mul | Op::SelectRows => String::new(),
+            Op::Add
+            | Op::Mul
+            | Op::ScaleRows
+            | Op::Concat
+            | Op::SelectRows
+            | Op::Normalize { .. } => String::new(),
         }
     }
 }

@@ -15,8 +15,8 @@ mod passes;
 mod validate;
 
 pub use error::GraphError;
-pub use model::{CacheSpec, Graph, Node, RopeTable, ValueId, Weight, WeightId};
-pub use op::{Activation, Op, RopeStyle};
+pub use model::{CacheSpec, Graph, LongRope, Node, Output, RopeTable, ValueId, Weight, WeightId};
+pub use op::{Activation, Expert, Op, Pooling, RopeStyle};
 pub use passes::{fold_rope_divisors, simplify};
 pub use validate::Widths;
 

@@ -19,10 +19,13 @@ pub struct Graph {
     pub opset: Version,
     /// Architecture the graph came from, for people.
     pub architecture: String,
-    /// Tokens in the vocabulary: the width of the last node.
+    /// Tokens in the vocabulary; the width of the last node if its rows are logits.
     pub vocab_size: usize,
     /// Most positions a sequence may hold.
     pub context_length: usize,
+    /// What the last node's rows are.
+    #[serde(default)]
+    pub output: Output,
     /// Tensors the nodes use.
     pub weights: Vec<Weight>,
     /// KV caches the attention nodes use.
@@ -31,6 +34,17 @@ pub struct Graph {
     pub rope_tables: Vec<RopeTable>,
     /// Operations in execution order; the last one's value is the answer.
     pub nodes: Vec<Node>,
+}
+
+/// What a graph answers with, a row for each one wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Output {
+    /// A score for each token of the vocabulary.
+    #[default]
+    Logits,
+    /// A vector that stands for the text, of any width.
+    Embedding,
 }
 
 /// A tensor of the checkpoint in the place where the model uses it.
@@ -42,9 +56,10 @@ pub struct Weight {
     pub tensor: String,
     /// Row-major shape, outermost first: `[output, input]` for a matrix.
     pub shape: Vec<usize>,
-    /// Where one tensor holds several matrices (Phi-3): the first of the tensor's rows that this
-    /// one has, and the row after its last. The host hands out these rows alone, so that a compute
-    /// plugin sees a matrix like any other.
+    /// Where one tensor holds several matrices (Phi-3, stacked experts): the first of the tensor's
+    /// rows that this one has, and the row after its last; a row is what the last dimension
+    /// counts. The host hands out these rows alone, so that a compute plugin sees a matrix like
+    /// any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<[usize; 2]>,
 }
@@ -72,6 +87,19 @@ pub struct RopeTable {
     /// host folds it in before a compute plugin sees the graph.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub divisors: Option<WeightId>,
+    /// What longer sequences use instead (longrope).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long: Option<LongRope>,
+}
+
+/// The frequencies of sequences above a length (LongRoPE, Ding et al., 2024).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LongRope {
+    /// Tokens above which they are used, for every row of the sequence. A sequence that grows past
+    /// it is computed again from its first token.
+    pub above: usize,
+    /// As many as the table has.
+    pub frequencies: Vec<f32>,
 }
 
 /// One operation and the values it reads.
@@ -110,6 +138,21 @@ impl Graph {
             serde_json::from_str(json).map_err(|e| GraphError::Syntax(e.to_string()))?;
         graph.widths()?;
         Ok(graph)
+    }
+
+    /// Whether all tokens of a sequence must be in one step: rows look at later ones, or become
+    /// one.
+    #[must_use]
+    pub fn needs_whole_sequences(&self) -> bool {
+        self.nodes
+            .iter()
+            .any(|node| matches!(node.op, Op::Pool { .. } | Op::Attention { causal: false, .. }))
+    }
+
+    /// The length above which a sequence is computed with other frequencies, if there is one.
+    #[must_use]
+    pub fn long_above(&self) -> Option<usize> {
+        self.rope_tables.iter().find_map(|table| Some(table.long.as_ref()?.above))
     }
 
     /// Writes the graph as JSON.

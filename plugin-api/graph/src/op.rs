@@ -15,6 +15,11 @@ pub enum Op {
         /// Matrix `[vocab, width]`.
         weight: WeightId,
     },
+    /// Row of the matrix for each token's position: learned positions (BERT).
+    EmbedPosition {
+        /// Matrix `[positions, width]`, with a row for every position of the context.
+        weight: WeightId,
+    },
     /// `x W^T + b`.
     Linear {
         /// Matrix `[output, input]`.
@@ -37,6 +42,16 @@ pub enum Op {
         #[serde(default)]
         weight_add: f32,
     },
+    /// `(x - mean) / sqrt(variance + eps) * weight + bias` (Ba, Kiros and Hinton, 2016).
+    LayerNorm {
+        /// Vector `[width]`.
+        weight: WeightId,
+        /// Vector `[width]`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bias: Option<WeightId>,
+        /// Added to the variance.
+        eps: f32,
+    },
     /// Rotates each head by its row's position (Su et al., 2021).
     Rope {
         /// Heads in the row.
@@ -48,7 +63,9 @@ pub enum Op {
         style: RopeStyle,
     },
     /// Scaled dot-product attention over the sequence's cache; inputs are q, k, v. Stores this
-    /// step's k and v first, then row at position p attends to positions `p - window + 1 ..= p`.
+    /// step's k and v first. Then the row at position p attends to positions
+    /// `p - window + 1 ..= p`, or without `causal` to every position of its sequence that is less
+    /// than `window` away, on either side.
     Attention {
         /// Query heads; each of the cache's heads serves `heads / kv_heads` of them.
         heads: usize,
@@ -56,7 +73,11 @@ pub enum Op {
         cache: usize,
         /// Factor on the dot products.
         scale: f32,
-        /// Positions a row sees, itself included; none is all of them.
+        /// Whether a row sees no later position. A graph that says no needs every sequence whole
+        /// in one step.
+        #[serde(default = "yes", skip_serializing_if = "is_yes")]
+        causal: bool,
+        /// Positions a row sees on a side, itself included; none is all of them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         window: Option<usize>,
         /// `cap * tanh(x / cap)` on the scaled dot products.
@@ -67,6 +88,13 @@ pub enum Op {
     Add,
     /// `a * b`.
     Mul,
+    /// `x + bias`, the same vector on every row.
+    Bias {
+        /// Vector `[width]`.
+        weight: WeightId,
+    },
+    /// `a * s`, where `s` has one value in a row.
+    ScaleRows,
     /// `x * by`.
     Scale {
         /// The factor.
@@ -87,8 +115,58 @@ pub enum Op {
         /// Which function.
         function: Activation,
     },
-    /// Keeps the rows whose logits are wanted; everything after it runs on those rows only.
+    /// A mixture of experts (Shazeer et al., 2017), each `down(f(gate x) * up x)`; inputs are x and
+    /// a score for each expert. Of the softmax of a row's scores the `top_k` largest weigh the
+    /// outputs of their experts; of equal ones the expert of the lower number is larger.
+    Moe {
+        /// The experts, in the order of the scores.
+        experts: Vec<Expert>,
+        /// Experts of a row.
+        top_k: usize,
+        /// `f`.
+        function: Activation,
+        /// Whether the weights are divided by their sum.
+        normalize: bool,
+        /// Factor on the weights.
+        #[serde(default = "unity")]
+        scale: f32,
+    },
+    /// The values of all inputs, one input after the other.
+    Concat,
+    /// Keeps the rows whose answers are wanted; everything after it runs on those rows only.
     SelectRows,
+    /// As [`Op::SelectRows`], but a row becomes one value for its whole sequence. Every sequence
+    /// must be whole in one step.
+    Pool {
+        /// How.
+        how: Pooling,
+    },
+    /// `x / max(|x|, eps)`, `|x|` being the root of the sum of squares.
+    Normalize {
+        /// Least divisor.
+        eps: f32,
+    },
+}
+
+/// The matrices of one expert of [`Op::Moe`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expert {
+    /// Matrix `[inner, width]`.
+    pub gate: WeightId,
+    /// Matrix `[inner, width]`.
+    pub up: WeightId,
+    /// Matrix `[width, inner]`.
+    pub down: WeightId,
+}
+
+/// How the rows of a sequence become one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pooling {
+    /// Their mean.
+    Mean,
+    /// The first of them (BERT's `[CLS]`).
+    First,
 }
 
 /// Which two values of a head a rotation turns.
@@ -113,62 +191,123 @@ pub enum Activation {
     GeluTanh,
     /// `max(x, 0)`.
     Relu,
+    /// `1 / (1 + exp(-x))`.
+    Sigmoid,
 }
 
 const fn one() -> usize {
     1
 }
 
-impl Op {
-    /// Names on the wire, in the order of the variants.
-    pub const NAMES: [&'static str; 12] = [
-        "embed",
-        "linear",
-        "rms_norm",
-        "rope",
-        "attention",
-        "add",
-        "mul",
-        "scale",
-        "softcap",
-        "activate",
-        "glu",
-        "select_rows",
-    ];
+const fn unity() -> f32 {
+    1.0
+}
 
+const fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_yes(value: &bool) -> bool {
+    *value
+}
+
+/// Gives each op its name on the wire.
+macro_rules! names {
+    ($($variant:ident = $name:literal),+ $(,)?) => {
+        impl Op {
+            /// Names on the wire, in the order of the variants.
+            pub const NAMES: &'static [&'static str] = &[$($name),+];
+
+            /// The op's name on the wire.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $name),+
+                }
+            }
+        }
+    };
+}
+
+names! {
+    Embed = "embed",
+    EmbedPosition = "embed_position",
+    Linear = "linear",
+    RmsNorm = "rms_norm",
+    LayerNorm = "layer_norm",
+    Rope = "rope",
+    Attention = "attention",
+    Add = "add",
+    Mul = "mul",
+    Bias = "bias",
+    ScaleRows = "scale_rows",
+    Scale = "scale",
+    Softcap = "softcap",
+    Activate = "activate",
+    Glu = "glu",
+    Moe = "moe",
+    Concat = "concat",
+    SelectRows = "select_rows",
+    Pool = "pool",
+    Normalize = "normalize",
+}
+
+impl Op {
     /// Whether this build's opset has an op of that name.
     #[must_use]
     pub fn is_known(name: &str) -> bool {
         Self::NAMES.contains(&name)
     }
 
-    /// The op's name on the wire.
+    /// The weights the op reads.
     #[must_use]
-    pub const fn name(&self) -> &'static str {
-        let index = match self {
-            Self::Embed { .. } => 0,
-            Self::Linear { .. } => 1,
-            Self::RmsNorm { .. } => 2,
-            Self::Rope { .. } => 3,
-            Self::Attention { .. } => 4,
-            Self::Add => 5,
-            Self::Mul => 6,
-            Self::Scale { .. } => 7,
-            Self::Softcap { .. } => 8,
-            Self::Activate { .. } => 9,
-            Self::Glu { .. } => 10,
-            Self::SelectRows => 11,
-        };
-        Self::NAMES[index]
+    pub fn weights(&self) -> Vec<WeightId> {
+        let mut weights = Vec::new();
+        // One list of an op's weights serves reading and renumbering.
+        self.clone().for_each_weight(|weight| weights.push(*weight));
+        weights
     }
 
-    /// The weights the op reads.
-    pub fn weights(&self) -> impl Iterator<Item = WeightId> {
-        let (first, second) = match self {
-            Self::Embed { weight } | Self::RmsNorm { weight, .. } => (Some(*weight), None),
-            Self::Linear { weight, bias } => (Some(*weight), *bias),
-            _ => (None, None),
-        };
-        first.into_iter().chain(second)
+    /// Calls `change` with each weight the op reads.
+    pub(crate) fn for_each_weight(&mut self, mut change: impl FnMut(&mut WeightId)) {
+        match self {
+            Self::Embed { weight }
+            | Self::EmbedPosition { weight }
+            | Self::RmsNorm { weight, .. }
+            | Self::Bias { weight } => change(weight),
+            Self::Linear { weight, bias } | Self::LayerNorm { weight, bias, .. } => {
+                change(weight);
+                bias.iter_mut().for_each(change);
+            }
+            Self::Moe { experts, .. } => {
+                for Expert { gate, up, down } in experts {
+                    [gate, up, down].into_iter().for_each(&mut change);
+                }
+            }
+            Self::Rope { .. }
+            | Self::Attention { .. }
+            | Self::Add
+            | Self::Mul
+            | Self::ScaleRows
+            | Self::Scale { .. }
+            | Self::Softcap { .. }
+            | Self::Activate { .. }
+            | Self::Glu { .. }
+            | Self::Concat
+            | Self::SelectRows
+            | Self::Pool { .. }
+            | Self::Normalize { .. } => {}
+        }
+    }
+
+    /// The weights the op multiplies as matrices, and could multiply in any dtype.
+    #[must_use]
+    pub fn matrices(&self) -> Vec<WeightId> {
+        match self {
+            Self::Linear { weight, .. } => vec![*weight],
+            Self::Moe { .. } => self.weights(),
+            _ => Vec::new(),
+        }
     }
 }

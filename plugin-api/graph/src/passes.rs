@@ -82,16 +82,7 @@ fn drop_unused_weights(mut graph: Graph) -> Graph {
         *divisors = place[*divisors];
     }
     for node in &mut graph.nodes {
-        match &mut node.op {
-            Op::Embed { weight } | Op::RmsNorm { weight, .. } => *weight = place[*weight],
-            Op::Linear { weight, bias } => {
-                *weight = place[*weight];
-                if let Some(bias) = bias {
-                    *bias = place[*bias];
-                }
-            }
-            _ => {}
-        }
+        node.op.for_each_weight(|weight| *weight = place[*weight]);
     }
     graph
 }

@@ -3,7 +3,7 @@
 //! A compute plugin may rely on what is checked here, so it needs no checks of its own. Sizes are
 //! bounded because a graph is built from a file nobody has vouched for.
 
-use crate::{Graph, GraphError, Node, Op, ValueId, WeightId};
+use crate::{Expert, Graph, GraphError, Node, Op, Output, ValueId, WeightId};
 
 const NODES_MAX: usize = 100_000;
 const WIDTH_MAX: usize = 1 << 24;
@@ -38,12 +38,16 @@ impl Graph {
             widths.selected.push(selected);
         }
         match (widths.width.last(), widths.selected.last()) {
-            (Some(&width), Some(true)) if width == self.vocab_size => Ok(widths),
+            (Some(&width), Some(true))
+                if self.output == Output::Embedding || width == self.vocab_size =>
+            {
+                Ok(widths)
+            }
             (Some(&width), Some(true)) => Err(GraphError::Whole(format!(
                 "the last node has width {width}, the vocabulary {}",
                 self.vocab_size
             ))),
-            _ => Err(GraphError::Whole("no select_rows before the logits".to_owned())),
+            _ => Err(GraphError::Whole("no select_rows or pool before the answer".to_owned())),
         }
     }
 
@@ -69,6 +73,20 @@ impl Graph {
         }
         if self.context_length == 0 {
             return whole("context_length is 0".to_owned());
+        }
+        let above: Vec<_> =
+            self.rope_tables.iter().filter_map(|table| Some(table.long.as_ref()?.above)).collect();
+        if above.windows(2).any(|pair| pair[0] != pair[1]) {
+            return whole(format!("rope tables change at different lengths: {above:?}"));
+        }
+        for (index, table) in self.rope_tables.iter().enumerate() {
+            let (short, long) = (table.frequencies.len(), table.long.as_ref());
+            if let Some(long) = long.filter(|long| long.frequencies.len() != short) {
+                return whole(format!(
+                    "rope table {index}: {short} frequencies, but {} for long sequences",
+                    long.frequencies.len()
+                ));
+            }
         }
         for (index, cache) in self.caches.iter().enumerate() {
             let width = cache.kv_heads.checked_mul(cache.head_dim).unwrap_or(0);
@@ -104,13 +122,14 @@ struct Checker<'a> {
 impl Checker<'_> {
     /// Checks the inputs; answers whether the node's rows are the selected ones.
     fn rows(&self) -> Result<bool, String> {
+        let inputs = &self.node.inputs;
         let expected = match self.node.op {
-            Op::Embed { .. } => 0,
-            Op::Add | Op::Mul | Op::Glu { .. } => 2,
+            Op::Embed { .. } | Op::EmbedPosition { .. } => 0,
+            Op::Add | Op::Mul | Op::ScaleRows | Op::Glu { .. } | Op::Moe { .. } => 2,
             Op::Attention { .. } => 3,
+            Op::Concat => inputs.len().max(1),
             _ => 1,
         };
-        let inputs = &self.node.inputs;
         if inputs.len() != expected {
             return Err(format!("{expected} inputs expected, {} found", inputs.len()));
         }
@@ -124,8 +143,8 @@ impl Checker<'_> {
             return Err("mixes selected rows with all rows".to_owned());
         }
         match self.node.op {
-            Op::SelectRows if any => Err("rows are selected already".to_owned()),
-            Op::SelectRows => Ok(true),
+            Op::SelectRows | Op::Pool { .. } if any => Err("rows are selected already".to_owned()),
+            Op::SelectRows | Op::Pool { .. } => Ok(true),
             Op::Attention { .. } | Op::Rope { .. } if any => {
                 Err("needs all rows, not the selected ones".to_owned())
             }
@@ -144,6 +163,16 @@ impl Checker<'_> {
                 equal("rows of the embedding", self.graph.vocab_size, rows)?;
                 Ok(width)
             }
+            Op::EmbedPosition { weight } => {
+                let [rows, width] = self.matrix(*weight)?;
+                if rows < self.graph.context_length {
+                    return Err(format!(
+                        "{rows} rows, one for each of {} positions expected",
+                        self.graph.context_length
+                    ));
+                }
+                Ok(width)
+            }
             Op::Linear { weight, bias } => {
                 let [output, input] = self.matrix(*weight)?;
                 equal("columns of the weight", self.input(0), input)?;
@@ -155,7 +184,19 @@ impl Checker<'_> {
             Op::RmsNorm { weight, eps, groups, .. } => {
                 self.divides(*groups, self.input(0))?;
                 finite("eps", *eps)?;
-                equal("length of the weight", self.input(0) / groups, self.vector(*weight)?)?;
+                self.has_length("weight", *weight, self.input(0) / groups)?;
+                Ok(self.input(0))
+            }
+            Op::LayerNorm { weight, bias, eps } => {
+                finite("eps", *eps)?;
+                self.has_length("weight", *weight, self.input(0))?;
+                if let Some(bias) = bias {
+                    self.has_length("bias", *bias, self.input(0))?;
+                }
+                Ok(self.input(0))
+            }
+            Op::Bias { weight } => {
+                self.has_length("weight", *weight, self.input(0))?;
                 Ok(self.input(0))
             }
             Op::Rope { heads, table, .. } => self.rope(*heads, *table),
@@ -170,9 +211,23 @@ impl Checker<'_> {
                 equal("width of the second input", self.input(0), self.input(1))?;
                 Ok(self.input(0))
             }
+            Op::ScaleRows => {
+                equal("width of the second input", 1, self.input(1))?;
+                Ok(self.input(0))
+            }
+            Op::Moe { experts, top_k, scale, .. } => {
+                finite("scale", *scale)?;
+                self.moe(experts, *top_k)
+            }
+            Op::Concat => {
+                let sum = (0..self.node.inputs.len())
+                    .try_fold(0_usize, |sum, index| sum.checked_add(self.input(index)));
+                sum.ok_or_else(|| "the inputs are too wide".to_owned())
+            }
+            Op::Normalize { eps } => finite("eps", *eps).map(|()| self.input(0)),
             Op::Scale { by } => finite("by", *by).map(|()| self.input(0)),
             Op::Softcap { cap } => finite("cap", *cap).map(|()| self.input(0)),
-            Op::Activate { .. } | Op::SelectRows => Ok(self.input(0)),
+            Op::Activate { .. } | Op::SelectRows | Op::Pool { .. } => Ok(self.input(0)),
         }
     }
 
@@ -194,6 +249,34 @@ impl Checker<'_> {
         equal("width of k", cache.kv_heads * cache.head_dim, self.input(1))?;
         equal("width of v", cache.kv_heads * cache.head_dim, self.input(2))?;
         Ok(query)
+    }
+
+    fn moe(&self, experts: &[Expert], top_k: usize) -> Result<usize, String> {
+        let width = self.input(0);
+        equal("scores", experts.len(), self.input(1))?;
+        if top_k == 0 || top_k > experts.len() {
+            return Err(format!("{top_k} experts a row out of {}", experts.len()));
+        }
+        let [inner, _] = self.matrix(experts[0].gate)?;
+        for Expert { gate, up, down } in experts {
+            for (what, weight, shape) in [
+                ("gate", *gate, [inner, width]),
+                ("up", *up, [inner, width]),
+                ("down", *down, [width, inner]),
+            ] {
+                let found = self.matrix(weight)?;
+                if found != shape {
+                    return Err(format!(
+                        "{what} of an expert: shape {shape:?} expected, {found:?}"
+                    ));
+                }
+            }
+        }
+        Ok(width)
+    }
+
+    fn has_length(&self, what: &str, weight: WeightId, expected: usize) -> Result<(), String> {
+        equal(&format!("length of the {what}"), expected, self.vector(weight)?)
     }
 
     fn divides(&self, parts: usize, whole: usize) -> Result<(), String> {

@@ -1,8 +1,8 @@
 //! Validation, passes and the JSON form of a graph.
 
 use graph::{
-    Activation, CacheSpec, Graph, GraphError, Node, OPSET, Op, RopeStyle, RopeTable, Weight,
-    fold_rope_divisors, simplify,
+    Activation, CacheSpec, Graph, GraphError, Node, OPSET, Op, Output, RopeStyle, RopeTable,
+    Weight, fold_rope_divisors, simplify,
 };
 
 /// A one-layer model without a feed-forward part: vocabulary 10, width 8, 2 heads of 4.
@@ -16,18 +16,21 @@ fn tiny() -> Graph {
     let node = |op, inputs: &[usize]| Node { op, inputs: inputs.to_vec() };
     let linear = |weight| Op::Linear { weight, bias: None };
     let rope = Op::Rope { heads: 2, table: 0, style: RopeStyle::Neox };
-    let attention = Op::Attention { heads: 2, cache: 0, scale: 0.5, window: None, softcap: None };
+    let attention =
+        Op::Attention { heads: 2, cache: 0, scale: 0.5, causal: true, window: None, softcap: None };
     Graph {
         opset: OPSET,
         architecture: "tiny".to_owned(),
         vocab_size: 10,
         context_length: 16,
+        output: Output::Logits,
         weights: vec![weight("embed", &[10, 8]), weight("q", &[8, 8]), weight("norm", &[8])],
         caches: vec![CacheSpec { kv_heads: 2, head_dim: 4 }],
         rope_tables: vec![RopeTable {
             frequencies: vec![1.0, 0.1],
             magnitude: 1.0,
             divisors: None,
+            long: None,
         }],
         nodes: vec![
             node(Op::Embed { weight: 0 }, &[]),
@@ -77,8 +80,8 @@ fn what_does_not_fit_is_refused_by_node() {
     );
     check_refused(|g| g.vocab_size = 11, "rows of the embedding: 11 expected, 10");
     check_refused(|g| g.context_length = 0, "context_length is 0");
-    check_refused(|g| g.nodes.truncate(5), "no select_rows");
-    check_refused(|g| g.nodes.clear(), "no select_rows");
+    check_refused(|g| g.nodes.truncate(5), "no select_rows or pool");
+    check_refused(|g| g.nodes.clear(), "no select_rows or pool");
     check_refused(|g| g.nodes[4].inputs = vec![0, 9], "not made by an earlier node");
     check_refused(|g| g.nodes[6].op = Op::Scale { by: f32::NAN }, "by is NaN");
     check_refused(

@@ -2,7 +2,7 @@
  * host_plugin.h: the wire between host and plugins, for plugins in C, C++ or Zig.
  *
  * It says the same as the crate plugin-abi, which is the reference; a test compares every size,
- * offset and fingerprint of this file with it. ABI 0.1: while the major is 0, a plugin is refused
+ * offset and fingerprint of this file with it. ABI 0.2: while the major is 0, a plugin is refused
  * by a host of any other minor.
  *
  * Rules of the wire:
@@ -26,7 +26,7 @@ extern "C" {
 /* First bytes of every root (8 characters without an end). */
 #define HOST_PLUGIN_MAGIC "HPLGROOT"
 #define HOST_PLUGIN_ABI_MAJOR 0
-#define HOST_PLUGIN_ABI_MINOR 1
+#define HOST_PLUGIN_ABI_MINOR 2
 
 /* Put before the definition of host_plugin_entry. */
 #if defined(_WIN32)
@@ -70,6 +70,15 @@ typedef int32_t host_status;
 #define HOST_NOT_FOUND 3   /* the thing asked for is not there (an optional asset) */
 #define HOST_FAILED 4      /* the plugin failed (input/output, memory) */
 #define HOST_PANIC 5       /* the plugin may be in a bad state; the host stops using the model */
+
+/* Where a callee reads tensors that do not lie in memory as they are wanted. `read` writes rows
+ * row_begin..row_end of tensor `index` to the dst_len bytes at `dst`, exactly as many as they have;
+ * it may be called from several threads at once, during the call that passed the source. */
+typedef struct {
+    const void *context;
+    host_status (*read)(const void *context, size_t index, size_t row_begin, size_t row_end,
+                        uint8_t *dst, size_t dst_len, host_sink error);
+} host_row_source_v1;
 
 /* ---- the root ---------------------------------------------------------------------------- */
 
@@ -124,9 +133,13 @@ typedef struct {
     host_status (*open)(host_text path, host_checkpoint_v1 *out, host_sink error);
     /* Writes the description (JSON). */
     host_status (*describe)(host_checkpoint_v1 checkpoint, host_sink json, host_sink error);
-    /* Bytes of tensor `index` of the description, row-major; valid until `close`. */
+    /* Bytes of tensor `index` of the description, row-major; valid until `close`. HOST_NOT_FOUND
+     * when they do not lie in the file like that; then `read_rows` makes them. */
     host_status (*tensor)(host_checkpoint_v1 checkpoint, size_t index, host_bytes *out,
                           host_sink error);
+    /* Writes rows row_begin..row_end of a tensor; works for every tensor. */
+    host_status (*read_rows)(host_checkpoint_v1 checkpoint, size_t index, size_t row_begin,
+                             size_t row_end, uint8_t *dst, size_t dst_len, host_sink error);
     /* An asset by name (`tokenizer.json`, `chat_template`), or HOST_NOT_FOUND. */
     host_status (*asset)(host_checkpoint_v1 checkpoint, host_text name, host_sink bytes,
                          host_sink error);
@@ -163,7 +176,9 @@ typedef struct {
     uint32_t row_group;     /* rows that `pack` interleaves */
     uint32_t flags;         /* bit 0: `quantize` works; bit 1: `matmul` rounds its inputs */
     host_status (*dequantize)(const uint8_t *src, size_t block_count, float *dst, host_sink error);
-    host_status (*quantize)(const float *src, size_t block_count, uint8_t *dst, host_sink error);
+    /* `importance` is NULL, or has a weight for the squared error of each value. */
+    host_status (*quantize)(const float *src, const float *importance, size_t block_count,
+                            uint8_t *dst, host_sink error);
     size_t (*input_bytes)(size_t k);
     host_status (*prepare_input)(const float *x, size_t k, uint8_t *dst, host_sink error);
     size_t (*packed_bytes)(size_t rows, size_t k);
@@ -186,7 +201,8 @@ typedef struct {
 typedef void *host_compute_session_v1;
 
 typedef struct {
-    host_bytes data; /* row-major, valid until the session is destroyed */
+    /* Row-major, valid until the session is destroyed; empty: read it from the row source. */
+    host_bytes data;
     host_text dtype;
 } host_weight_v1;
 
@@ -205,6 +221,7 @@ typedef struct {
     host_text graph;               /* JSON */
     const host_weight_v1 *weights; /* one for each weight of the graph, in its order */
     size_t weight_count;
+    host_row_source_v1 rows;       /* of weights without data; used during the call only */
     host_dtype_lookup_v1 dtypes;
     host_progress_v1 progress;
     uint32_t block_size;           /* token places in a KV block */
@@ -222,6 +239,7 @@ typedef struct {
     host_span32 positions;
     host_span32 slots;              /* block * block_size + place of each row's K and V */
     host_span32 sequence_starts;    /* first row of each sequence, and the row count */
+    host_span32 sequence_lengths;   /* tokens each sequence has by now, later steps included */
     host_span32 context_lengths;    /* positions each sequence holds after this step */
     host_span32 block_table_starts; /* first entry of each sequence, and the total */
     host_span32 block_tables;       /* the sequences' blocks in order of position */
@@ -235,7 +253,7 @@ typedef struct {
                             host_sink error);
     host_status (*create)(const host_session_options_v1 *options, host_compute_session_v1 *out,
                           host_sink error);
-    /* Writes [logit_rows, vocab] floats. */
+    /* Writes [logit_rows, width] floats; the width is that of the graph's last node. */
     host_status (*step)(host_compute_session_v1 session, const host_step_batch_v1 *batch,
                         float *logits, size_t logits_len, host_sink error);
     /* Copies whole KV blocks from[i] to to[i], in every cache. */
@@ -243,6 +261,29 @@ typedef struct {
                                host_sink error);
     void (*destroy)(host_compute_session_v1 session);
 } host_compute_v1;
+
+/* ---- quantizer/1 ------------------------------------------------------------------------- */
+
+#define HOST_QUANTIZER_V1 "quantizer/1"
+#define HOST_QUANTIZER_V1_FINGERPRINT UINT64_C(0x0)
+
+typedef struct {
+    host_facet_header header;
+    /* List of tensors and recipe (JSON) to a dtype for each (JSON). Pure. */
+    host_status (*plan)(host_text request, host_sink plan, host_sink error);
+} host_quantizer_v1;
+
+/* ---- writer/1 ---------------------------------------------------------------------------- */
+
+#define HOST_WRITER_V1 "writer/1"
+#define HOST_WRITER_V1_FINGERPRINT UINT64_C(0x0)
+
+typedef struct {
+    host_facet_header header;
+    /* Writes the checkpoint that `export` (JSON) describes to a new file; `rows` gives its data. */
+    host_status (*write)(host_text path, host_text export_json, host_row_source_v1 rows,
+                         host_sink error);
+} host_writer_v1;
 
 #ifdef __cplusplus
 }

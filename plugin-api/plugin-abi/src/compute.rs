@@ -3,7 +3,7 @@
 //! The host owns block tables and slots (integers), the compute plugin owns the KV storage. The
 //! structs hold no pointers to pointers, so the same messages can travel to a worker process.
 
-use crate::{Bytes, DtypeV1, Facet, FacetHeader, Sink, Span32, Status, Text};
+use crate::{Bytes, DtypeV1, Facet, FacetHeader, RowSourceV1, Sink, Span32, Status, Text};
 use abi_stable::StableAbi;
 use core::ffi::c_void;
 
@@ -27,7 +27,8 @@ pub struct ComputeV1 {
         out: *mut ComputeSessionV1,
         error: Sink,
     ) -> Status,
-    /// Runs one batch and writes `[logit_rows, vocab]` floats to `logits` (`logits_len` floats).
+    /// Runs one batch and writes `[logit_rows, width]` floats to `logits` (`logits_len` floats),
+    /// where the width is that of the graph's last node: the vocabulary, or an embedding.
     pub step: extern "C" fn(
         session: ComputeSessionV1,
         batch: *const StepBatchV1,
@@ -48,9 +49,10 @@ unsafe impl Facet for ComputeV1 {
     const SIGNATURE: &'static str = "compute/1 estimate(options,sink,sink)status \
         create(options,out handle,sink)status step(handle,batch,f32 out,usize,sink)status \
         copy_blocks(handle,u32s,u32s,sink)status destroy(handle); \
-        options graph weights weight_count dtypes progress block_size block_count batch_tokens_max \
-        sequences_max kv_dtype threads; weight data dtype; batch token_ids positions slots \
-        sequence_starts context_lengths block_table_starts block_tables logit_rows";
+        options graph weights weight_count rows dtypes progress block_size block_count batch_tokens_max \
+        sequences_max kv_dtype threads; weight data dtype; rows context \
+        read(context,usize,usize,usize,bytes out,usize,sink)status; batch token_ids positions \
+        slots sequence_starts sequence_lengths context_lengths block_table_starts block_tables logit_rows";
 }
 
 /// What a session is made from. Everything is borrowed for the call, but the weights' bytes stay
@@ -64,6 +66,9 @@ pub struct SessionOptionsV1 {
     pub weights: *const WeightV1,
     /// Number of weights.
     pub weight_count: usize,
+    /// Reads the weights whose data is not given, by their place in the list; used during the call
+    /// only.
+    pub rows: RowSourceV1,
     /// Finds the kernels of a dtype the compute plugin does not know.
     pub dtypes: DtypeLookupV1,
     /// Told how far loading is.
@@ -88,7 +93,7 @@ pub struct SessionOptionsV1 {
 #[repr(C)]
 #[derive(Debug, Clone, Copy, StableAbi)]
 pub struct WeightV1 {
-    /// Row-major data in `dtype`.
+    /// Row-major data in `dtype`; of length 0 when it must be read from the row source.
     pub data: Bytes,
     /// Dtype name in lower case.
     pub dtype: Text,
@@ -126,6 +131,9 @@ pub struct StepBatchV1 {
     pub slots: Span32,
     /// First row of each sequence, and the row count at the end (CSR).
     pub sequence_starts: Span32,
+    /// Tokens each sequence has by now, those of later steps included (long ones may rotate
+    /// otherwise).
+    pub sequence_lengths: Span32,
     /// Positions each sequence holds after this step.
     pub context_lengths: Span32,
     /// First entry of each sequence in `block_tables`, and the total at the end (CSR).

@@ -23,11 +23,23 @@ pub struct FormatV1 {
     /// Writes the description (JSON, `plugin_api::CheckpointInfo`) to `json`.
     pub describe: extern "C" fn(checkpoint: CheckpointV1, json: Sink, error: Sink) -> Status,
     /// Bytes of tensor number `index` of the description, row-major, in its dtype. They stay valid
-    /// until `close`.
+    /// until `close`. [`Status::NOT_FOUND`] when they do not lie in the file like that; then
+    /// `read_rows` makes them.
     pub tensor: extern "C" fn(
         checkpoint: CheckpointV1,
         index: usize,
         out: *mut Bytes,
+        error: Sink,
+    ) -> Status,
+    /// Writes rows `row_begin..row_end` of tensor `index`, in its dtype, to the `dst_len` bytes at
+    /// `dst`; works for every tensor.
+    pub read_rows: extern "C" fn(
+        checkpoint: CheckpointV1,
+        index: usize,
+        row_begin: usize,
+        row_end: usize,
+        dst: *mut u8,
+        dst_len: usize,
         error: Sink,
     ) -> Status,
     /// Writes an asset by name: `tokenizer.json` (Hugging Face dialect), `chat_template` (Jinja).
@@ -46,5 +58,5 @@ unsafe impl Facet for FormatV1 {
     const NAME: &'static str = "format/1";
     const SIGNATURE: &'static str = "format/1 probe(text)u32 open(text,out handle,sink)status \
         describe(handle,sink,sink)status tensor(handle,usize,out bytes,sink)status \
-        asset(handle,text,sink,sink)status release_pages(handle) close(handle)";
+        read_rows(handle,usize,usize,usize,bytes out,usize,sink)status asset(handle,text,sink,sink)status release_pages(handle) close(handle)";
 }

@@ -20,8 +20,10 @@ mod facet;
 mod format;
 mod layout;
 mod quantization;
+mod quantizer;
 mod root;
 mod wire;
+mod writer;
 
 pub use architecture::ArchitectureV1;
 pub use compute::{
@@ -31,5 +33,7 @@ pub use facet::{Facet, FacetHeader, fingerprint};
 pub use format::{CheckpointV1, FormatV1};
 pub use layout::{LayoutRef, check_layout, layout_header, layout_of};
 pub use quantization::{DtypeV1, MatmulTileV1, QuantizationV1};
+pub use quantizer::QuantizerV1;
 pub use root::{ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EntryFn, MAGIC, PluginRoot};
-pub use wire::{Bytes, Sink, Span32, Status, Text};
+pub use wire::{Bytes, RowSourceV1, Sink, Span32, Status, Text};
+pub use writer::WriterV1;

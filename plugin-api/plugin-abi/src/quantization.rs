@@ -24,7 +24,7 @@ unsafe impl Facet for QuantizationV1 {
     const NAME: &'static str = "quantization/1";
     const SIGNATURE: &'static str = "quantization/1 dtype_count()usize dtype(usize)dtype; \
         dtype name(text) input_format(text) block_len(u32) block_bytes(u32) row_group(u32) \
-        flags(u32) dequantize(src,count,dst,sink)status quantize(src,count,dst,sink)status \
+        flags(u32) dequantize(src,importance,count,dst,sink)status quantize(src,count,dst,sink)status \
         input_bytes(k)usize prepare_input(x,k,dst,sink)status packed_bytes(rows,k)usize \
         pack(src,rows,k,dst,sink)status matmul(tile,sink)status; \
         tile weights k row_begin row_end inputs input_stride token_count output output_stride";
@@ -50,9 +50,15 @@ pub struct DtypeV1 {
     /// `block_count` blocks at `src` to floats at `dst`.
     pub dequantize:
         extern "C" fn(src: *const u8, block_count: usize, dst: *mut f32, error: Sink) -> Status,
-    /// `block_count` blocks of floats at `src` to blocks at `dst`.
-    pub quantize:
-        extern "C" fn(src: *const f32, block_count: usize, dst: *mut u8, error: Sink) -> Status,
+    /// `block_count` blocks of floats at `src` to blocks at `dst`. `importance` is null, or has a
+    /// weight for the squared error of each value: not negative, larger where it matters more.
+    pub quantize: extern "C" fn(
+        src: *const f32,
+        importance: *const f32,
+        block_count: usize,
+        dst: *mut u8,
+        error: Sink,
+    ) -> Status,
     /// Bytes of one prepared input row of `k` values.
     pub input_bytes: extern "C" fn(k: usize) -> usize,
     /// Prepares one input row of `k` floats for `matmul`; `dst` is aligned.

@@ -50,6 +50,28 @@ pub struct Sink {
     pub write: extern "C" fn(context: *mut c_void, ptr: *const u8, len: usize),
 }
 
+/// Where a callee reads tensors that do not lie in memory as they are wanted: quantized while they
+/// are loaded, or taken apart from what a file packs together.
+///
+/// `read` may be called from several threads at once, during the call that passed the source.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct RowSourceV1 {
+    /// Handed back to `read` unchanged.
+    pub context: *const c_void,
+    /// Writes rows `row_begin..row_end` of tensor `index` to the `dst_len` bytes at `dst`, which
+    /// are exactly as many as those rows have; a row is what the last dimension counts.
+    pub read: extern "C" fn(
+        context: *const c_void,
+        index: usize,
+        row_begin: usize,
+        row_end: usize,
+        dst: *mut u8,
+        dst_len: usize,
+        error: Sink,
+    ) -> Status,
+}
+
 /// Outcome of a call over the boundary.
 #[repr(transparent)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, StableAbi)]

@@ -6,7 +6,7 @@
 use crate::{Manifest, ProviderInfo, thunk};
 use plugin_abi::{
     ABI_MAJOR, ABI_MINOR, ArchitectureV1, Bytes, ComputeV1, Facet, FormatV1, MAGIC, PluginRoot,
-    QuantizationV1, Text, layout_header, layout_of,
+    QuantizationV1, QuantizerV1, Text, WriterV1, layout_header, layout_of,
 };
 use std::ffi::c_void;
 use std::panic::catch_unwind;
@@ -70,6 +70,32 @@ impl Provider {
         }
     }
 
+    /// Registers a quantizer.
+    #[must_use]
+    pub const fn quantizer<T: crate::Quantizer>() -> Self {
+        Self {
+            kind: "quantizer",
+            name: T::NAME,
+            claims: || T::CLAIMS.to_vec(),
+            score: T::SCORE,
+            facet_name: QuantizerV1::NAME,
+            facet: const { &FacetPointer((&raw const *thunk::quantizer::<T>()).cast()) },
+        }
+    }
+
+    /// Registers a writer of a file format.
+    #[must_use]
+    pub const fn writer<T: crate::Writer>() -> Self {
+        Self {
+            kind: "writer",
+            name: T::NAME,
+            claims: || vec![T::NAME],
+            score: T::SCORE,
+            facet_name: WriterV1::NAME,
+            facet: const { &FacetPointer((&raw const *thunk::writer::<T>()).cast()) },
+        }
+    }
+
     /// Registers a compute device.
     #[must_use]
     pub const fn compute<T: crate::Compute>() -> Self {
@@ -92,7 +118,7 @@ impl Provider {
 inventory::collect!(Provider);
 
 /// Registers a provider: `register!(architecture: Qwen)`, `register!(format: Gguf)`,
-/// `register!(compute: Cpu)`, `register!(quantization "name": [Q8_0, Q4_0])`.
+/// `register!(compute: Cpu)`, `register!(quantizer: Isq)`, `register!(writer: Gguf)`, `register!(quantization "name": [Q8_0, Q4_0])`.
 #[macro_export]
 macro_rules! register {
     (quantization $name:literal: [$($dtype:ty),+ $(,)?]) => {
@@ -206,6 +232,8 @@ extern "C" fn layout(facet: Text) -> *const c_void {
         Some(FormatV1::NAME) => layout_of::<FormatV1>(),
         Some(QuantizationV1::NAME) => layout_of::<QuantizationV1>(),
         Some(ComputeV1::NAME) => layout_of::<ComputeV1>(),
+        Some(QuantizerV1::NAME) => layout_of::<QuantizerV1>(),
+        Some(WriterV1::NAME) => layout_of::<WriterV1>(),
         _ => std::ptr::null(),
     }
 }

@@ -33,7 +33,9 @@ mod decoder;
 mod error;
 mod export;
 mod manifest;
+mod quantize;
 mod rope;
+mod rows;
 mod session;
 mod tensor_names;
 mod thunk;
@@ -41,6 +43,7 @@ mod traits;
 mod view;
 #[doc(hidden)]
 pub mod wire;
+mod writing;
 
 pub use checkpoint::{CheckpointInfo, Scheme, TensorInfo};
 pub use decoder::{Decoder, NormPlacement};
@@ -52,11 +55,15 @@ pub use graph::{self, Activation, Graph, RopeStyle, RopeTable};
 pub use inventory;
 pub use manifest::{Manifest, Need, ProviderInfo};
 pub use plugin_abi;
+pub use quantize::{QuantizePlan, QuantizeRequest, QuantizeTensor, Recipe};
 pub use rope::{RopeScaling, rope_table};
+pub use rows::RowSource;
 pub use session::{DtypeLookup, DtypeRef, MemoryEstimate, Progress, StepBatch, WeightData};
 #[doc(hidden)]
 pub use thunk::{DtypeEntry, DtypeSet};
 pub use traits::{
-    Architecture, Checkpoint, Compute, ComputeSession, Dtype, Format, SessionLimits, SessionOptions,
+    Architecture, Checkpoint, Compute, ComputeSession, Dtype, Format, Quantizer, SessionLimits,
+    SessionOptions, Writer,
 };
 pub use view::CheckpointView;
+pub use writing::{Export, ExportTensor};

@@ -91,7 +91,12 @@ pub fn rope_table(rotated: usize, theta: f64, scaling: RopeScaling) -> RopeTable
         }
         _ => 1.0,
     };
-    RopeTable { frequencies: frequencies.collect(), magnitude: magnitude as f32, divisors: None }
+    RopeTable {
+        frequencies: frequencies.collect(),
+        magnitude: magnitude as f32,
+        divisors: None,
+        long: None,
+    }
 }
 
 fn scaled(scaling: RopeScaling, plain: f64, pair: usize, rotated: usize, theta: f64) -> f64 {

@@ -13,7 +13,7 @@ use std::fmt;
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct WeightData {
-    /// Row-major data in `dtype`.
+    /// Row-major data in `dtype`; empty when it must be read from the row source.
     pub bytes: &'static [u8],
     /// Dtype name in lower case.
     pub dtype: &'static str,
@@ -51,6 +51,8 @@ pub struct StepBatch<'a> {
     pub slots: &'a [u32],
     /// First row of each sequence, and the row count.
     pub sequence_starts: &'a [u32],
+    /// Tokens each sequence has by now, those of later steps included.
+    pub sequence_lengths: &'a [u32],
     /// Positions each sequence holds after this step.
     pub context_lengths: &'a [u32],
     /// First entry of each sequence in `block_tables`, and the total.
@@ -70,6 +72,7 @@ impl StepBatch<'_> {
             positions: Span32::new(self.positions),
             slots: Span32::new(self.slots),
             sequence_starts: Span32::new(self.sequence_starts),
+            sequence_lengths: Span32::new(self.sequence_lengths),
             context_lengths: Span32::new(self.context_lengths),
             block_table_starts: Span32::new(self.block_table_starts),
             block_tables: Span32::new(self.block_tables),
@@ -196,6 +199,40 @@ impl DtypeRef {
         check(|error| (self.dtype.dequantize)(src.as_ptr(), count, dst.as_mut_ptr(), error))
     }
 
+    /// Floats to whole blocks; `importance` has a weight for the squared error of each value.
+    ///
+    /// # Errors
+    /// The lengths do not fit, or the dtype is read-only.
+    pub fn quantize(
+        &self,
+        src: &[f32],
+        importance: Option<&[f32]>,
+        dst: &mut [u8],
+    ) -> Result<(), Error> {
+        let count = src.len() / self.block_len();
+        let fits = src.len() == count * self.block_len()
+            && dst.len() == count * self.block_bytes()
+            && importance.is_none_or(|importance| importance.len() == src.len());
+        if !fits {
+            return Err(Error::invalid(format!(
+                "{} values cannot become {} bytes of dtype {}",
+                src.len(),
+                dst.len(),
+                self.name()
+            )));
+        }
+        let importance = importance.map_or(std::ptr::null(), <[f32]>::as_ptr);
+        check(|error| {
+            (self.dtype.quantize)(src.as_ptr(), importance, count, dst.as_mut_ptr(), error)
+        })
+    }
+
+    /// Whether [`DtypeRef::quantize`] works.
+    #[must_use]
+    pub fn quantizes(&self) -> bool {
+        self.dtype.flags & 1 != 0
+    }
+
     /// Prepares one input row.
     ///
     /// # Errors
@@ -240,7 +277,7 @@ impl DtypeRef {
 }
 
 /// Calls a function of the wire; on failure returns what it wrote to the error sink.
-fn check(call: impl FnOnce(Sink) -> Status) -> Result<(), Error> {
+pub(crate) fn check(call: impl FnOnce(Sink) -> Status) -> Result<(), Error> {
     let mut message = Vec::new();
     let status = call(crate::wire::sink(&mut message));
     if status == Status::OK {

@@ -7,14 +7,16 @@
 mod compute;
 mod format;
 mod quantization;
+mod writer;
 
 pub(crate) use compute::compute;
 pub(crate) use format::format;
 pub use quantization::{DtypeEntry, DtypeSet};
 pub(crate) use quantization::{dtype_names, quantization};
+pub(crate) use writer::writer;
 
-use crate::{Architecture, CheckpointView, Error};
-use plugin_abi::{ArchitectureV1, FacetHeader, Sink, Status, Text};
+use crate::{Architecture, CheckpointView, Error, Quantizer};
+use plugin_abi::{ArchitectureV1, FacetHeader, QuantizerV1, Sink, Status, Text};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -65,4 +67,18 @@ pub(crate) const fn architecture<T: Architecture>() -> &'static ArchitectureV1 {
         })
     }
     const { &ArchitectureV1 { header: FacetHeader::of::<ArchitectureV1>(), build: build::<T> } }
+}
+
+/// The facet of quantizer `T`.
+pub(crate) const fn quantizer<T: Quantizer>() -> &'static QuantizerV1 {
+    extern "C" fn plan<T: Quantizer>(request: Text, plan: Sink, error: Sink) -> Status {
+        fence("plan", error, || {
+            let request = serde_json::from_str(required(request, "request")?)
+                .map_err(|e| Error::invalid(format!("quantize request: {e}")))?;
+            let made = serde_json::to_vec(&T::plan(&request)?);
+            crate::wire::write(plan, &made.map_err(|e| Error::failed(e.to_string()))?);
+            Ok(())
+        })
+    }
+    const { &QuantizerV1 { header: FacetHeader::of::<QuantizerV1>(), plan: plan::<T> } }
 }

@@ -1,12 +1,16 @@
-//! The four kinds of provider as traits: what a plugin author implements.
+//! The kinds of provider as traits: what a plugin author implements.
 //!
 //! Each trait is the safe face of one frozen facet of `plugin-abi`; the module `thunk` puts the
 //! wire behind it. Providers are zero-sized or constant values: state lives in the checkpoints and
 //! sessions they create.
 
 use crate::session::{DtypeLookup, MemoryEstimate, Progress, StepBatch, WeightData};
-use crate::{CheckpointInfo, CheckpointView, Error};
+use crate::{
+    CheckpointInfo, CheckpointView, Error, ErrorKind, Export, QuantizePlan, QuantizeRequest,
+    RowSource,
+};
 use graph::Graph;
+use std::ops::Range;
 use std::path::Path;
 
 /// Describes the models of one family as graphs.
@@ -53,8 +57,18 @@ pub trait Checkpoint: Send + Sync + Sized + 'static {
     /// Bytes of tensor number `index` of the description, row-major, in its dtype.
     ///
     /// # Errors
-    /// The index is out of range, or the bytes cannot be read.
+    /// The index is out of range, or the bytes cannot be read; [`ErrorKind::NotFound`] when they do
+    /// not lie in the file like that and [`Checkpoint::read_rows`] makes them.
     fn tensor(&self, index: usize) -> Result<&[u8], Error>;
+
+    /// Writes the bytes of some rows of a tensor to `dst`, which is exactly as long; a row is what
+    /// the last dimension counts.
+    ///
+    /// # Errors
+    /// The index or the rows are out of range, or the bytes cannot be read.
+    fn read_rows(&self, index: usize, rows: Range<usize>, dst: &mut [u8]) -> Result<(), Error> {
+        copy_rows(self.info(), index, self.tensor(index)?, rows, dst)
+    }
 
     /// `tokenizer.json` (Hugging Face dialect), `chat_template` (Jinja), or nothing.
     ///
@@ -65,6 +79,63 @@ pub trait Checkpoint: Send + Sync + Sized + 'static {
     /// The bytes have been read for now: a mapped file's pages may leave memory. They stay valid
     /// and come back when somebody reads them.
     fn release_pages(&self) {}
+}
+
+/// The rows of a tensor whose bytes are all there.
+fn copy_rows(
+    info: &CheckpointInfo,
+    index: usize,
+    bytes: &[u8],
+    rows: Range<usize>,
+    dst: &mut [u8],
+) -> Result<(), Error> {
+    let tensor = info.tensors.get(index);
+    let found = tensor.and_then(|tensor| {
+        let (_, outer) = tensor.shape.split_last()?;
+        let row_bytes = bytes.len().checked_div(outer.iter().product())?;
+        bytes.get(rows.start.checked_mul(row_bytes)?..rows.end.checked_mul(row_bytes)?)
+    });
+    match found {
+        Some(found) if found.len() == dst.len() => {
+            dst.copy_from_slice(found);
+            Ok(())
+        }
+        _ => {
+            let why = format!("tensor {index} has no rows {rows:?} of {} bytes", dst.len());
+            Err(Error::new(ErrorKind::Invalid, why))
+        }
+    }
+}
+
+/// Chooses the dtype each tensor of a model is quantized to.
+pub trait Quantizer: Sync + 'static {
+    /// Name of the provider, such as `isq`.
+    const NAME: &'static str;
+    /// Recipes it knows by name; `rules` if it reads files of rules.
+    const CLAIMS: &'static [&'static str];
+    /// Of two quantizers for one recipe the higher score wins.
+    const SCORE: u32 = 100;
+
+    /// Chooses.
+    ///
+    /// # Errors
+    /// The recipe or one of its rules is unknown or cannot be followed.
+    fn plan(request: &QuantizeRequest) -> Result<QuantizePlan, Error>;
+}
+
+/// Writes checkpoints of one file format.
+pub trait Writer: Sync + 'static {
+    /// Name of the format; also its only claim.
+    const NAME: &'static str;
+    /// Of two writers of one format the higher score wins.
+    const SCORE: u32 = 100;
+
+    /// Writes `export` to a new file at `path`; `rows` gives the data of its tensors by their place
+    /// in the list. A file that could not be written whole is removed.
+    ///
+    /// # Errors
+    /// The format cannot hold the model, or the file cannot be written.
+    fn write(path: &Path, export: &Export, rows: RowSource<'_>) -> Result<(), Error>;
 }
 
 /// One block dtype with its CPU kernels. Every output value must have the same bits whatever the
@@ -92,11 +163,11 @@ pub trait Dtype: Sync + 'static {
     /// The bytes are no blocks of this dtype.
     fn dequantize(src: &[u8], dst: &mut [f32]) -> Result<(), Error>;
 
-    /// Floats to whole blocks.
+    /// Floats to whole blocks. `importance` has a weight for the squared error of each value.
     ///
     /// # Errors
     /// The dtype is read-only.
-    fn quantize(_src: &[f32], _dst: &mut [u8]) -> Result<(), Error> {
+    fn quantize(_src: &[f32], _importance: Option<&[f32]>, _dst: &mut [u8]) -> Result<(), Error> {
         Err(Error::unsupported(format!("dtype {} cannot be written", Self::NAME)))
     }
 
@@ -153,7 +224,7 @@ pub trait Compute: Sync + 'static {
 
 /// A compute session; the host calls it from one thread at a time.
 pub trait ComputeSession: Send + Sized + 'static {
-    /// Runs one batch; `logits` is `[logit_rows, vocab]`.
+    /// Runs one batch; `logits` is `[logit_rows, width of the graph's last node]`.
     ///
     /// # Errors
     /// The batch does not fit the session, or a kernel failed.
@@ -174,6 +245,8 @@ pub struct SessionOptions<'a> {
     pub graph: Graph,
     /// Data and dtype of each weight of the graph; valid until the session is dropped.
     pub weights: Vec<WeightData>,
+    /// Reads the weights whose data is empty.
+    pub rows: RowSource<'a>,
     /// Finds dtypes of quantization plugins.
     pub dtypes: DtypeLookup<'a>,
     /// Told how far loading is: bytes done, bytes in all.
@@ -200,6 +273,7 @@ impl<'a> SessionOptions<'a> {
         Self {
             graph,
             weights,
+            rows: RowSource::none(),
             dtypes,
             progress: Progress::new(&|_, _| {}),
             limits,

@@ -96,6 +96,7 @@ impl Layer<'_, '_> {
             heads: sizes.heads,
             cache,
             scale: self.decoder.options.attention_scale,
+            causal: true,
             window: self.decoder.windows[self.layer],
             softcap: self.decoder.options.attention_softcap,
         };

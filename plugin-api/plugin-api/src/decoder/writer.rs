@@ -22,6 +22,7 @@ impl<'a> Writer<'a> {
             architecture: checkpoint.architecture().to_owned(),
             vocab_size: 0,
             context_length: 0,
+            output: graph::Output::Logits,
             weights: Vec::new(),
             caches: Vec::new(),
             rope_tables: Vec::new(),

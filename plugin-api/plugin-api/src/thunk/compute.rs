@@ -6,8 +6,8 @@
 use super::{fence, required};
 use crate::session::weight_bytes;
 use crate::{
-    Compute, ComputeSession, DtypeLookup, Error, Progress, SessionLimits, SessionOptions,
-    StepBatch, WeightData,
+    Compute, ComputeSession, DtypeLookup, Error, Progress, RowSource, SessionLimits,
+    SessionOptions, StepBatch, WeightData,
 };
 use graph::Graph;
 use plugin_abi::{
@@ -46,11 +46,13 @@ fn with_options<R>(
             weights.len()
         )));
     }
+    let read = RowSource::of_wire(wire.rows);
     let find = |name: &str| DtypeLookup::from_wire(wire.dtypes, name);
     let report = Progress::to_wire_call(wire.progress);
     body(SessionOptions {
         graph,
         weights,
+        rows: RowSource::new(&read),
         dtypes: DtypeLookup::new(&find),
         progress: Progress::new(&report),
         limits: SessionLimits {
@@ -149,6 +151,7 @@ extern "C" fn step<T: Compute>(
             positions: span(wire.positions, "positions")?,
             slots: span(wire.slots, "slots")?,
             sequence_starts: span(wire.sequence_starts, "sequence_starts")?,
+            sequence_lengths: span(wire.sequence_lengths, "sequence_lengths")?,
             context_lengths: span(wire.context_lengths, "context_lengths")?,
             block_table_starts: span(wire.block_table_starts, "block_table_starts")?,
             block_tables: span(wire.block_tables, "block_tables")?,

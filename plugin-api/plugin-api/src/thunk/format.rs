@@ -17,6 +17,7 @@ pub(crate) const fn format<T: Format>() -> &'static FormatV1 {
             open: open::<T>,
             describe: describe::<T>,
             tensor: tensor::<T>,
+            read_rows: read_rows::<T>,
             asset: asset::<T>,
             release_pages: release_pages::<T>,
             close: close::<T>,
@@ -26,7 +27,7 @@ pub(crate) const fn format<T: Format>() -> &'static FormatV1 {
 
 /// Paths are the platform's bytes; where those are not UTF-8 on purpose, they are kept as they are.
 #[cfg(unix)]
-fn path<'a>(text: Text) -> Option<&'a Path> {
+pub(super) fn path<'a>(text: Text) -> Option<&'a Path> {
     use std::os::unix::ffi::OsStrExt as _;
     // SAFETY: the host vouches for the path during the call.
     let bytes = unsafe { crate::wire::bytes(Bytes { ptr: text.ptr, len: text.len }) }?;
@@ -34,7 +35,7 @@ fn path<'a>(text: Text) -> Option<&'a Path> {
 }
 
 #[cfg(not(unix))]
-fn path<'a>(text: Text) -> Option<&'a Path> {
+pub(super) fn path<'a>(text: Text) -> Option<&'a Path> {
     // SAFETY: the host vouches for the path during the call.
     unsafe { crate::wire::text(text) }.map(Path::new)
 }
@@ -79,6 +80,25 @@ extern "C" fn tensor<T: Format>(
         // SAFETY: the host passes a place for one pair.
         unsafe { out.write(bytes) };
         Ok(())
+    })
+}
+
+extern "C" fn read_rows<T: Format>(
+    handle: CheckpointV1,
+    index: usize,
+    row_begin: usize,
+    row_end: usize,
+    dst: *mut u8,
+    dst_len: usize,
+    error: Sink,
+) -> Status {
+    fence("read_rows", error, || {
+        if dst.is_null() || row_begin > row_end {
+            return Err(Error::failed("the destination is null or the rows are backwards"));
+        }
+        // SAFETY: not null, and the host vouches for `dst_len` bytes that nobody else uses.
+        let dst = unsafe { std::slice::from_raw_parts_mut(dst, dst_len) };
+        checkpoint::<T>(handle)?.read_rows(index, row_begin..row_end, dst)
     })
 }
 

@@ -86,15 +86,20 @@ extern "C" fn dequantize<T: Dtype>(
 
 extern "C" fn quantize<T: Dtype>(
     src: *const f32,
+    importance: *const f32,
     count: usize,
     dst: *mut u8,
     error: Sink,
 ) -> Status {
     fence("quantize", error, || {
+        let values = count * T::BLOCK_LEN;
         // SAFETY: the caller vouches for `count` blocks of values at `src`.
-        let src = unsafe { from_raw_parts(src, count * T::BLOCK_LEN) };
+        let src = unsafe { from_raw_parts(src, values) };
+        // SAFETY: the caller vouches for as many at `importance`, if it is not null.
+        let weights = || unsafe { from_raw_parts(importance, values) };
+        let importance = (!importance.is_null()).then(weights);
         // SAFETY: the caller vouches for room for the blocks at `dst`.
-        T::quantize(src, unsafe { from_raw_parts_mut(dst, count * T::BLOCK_BYTES) })
+        T::quantize(src, importance, unsafe { from_raw_parts_mut(dst, count * T::BLOCK_BYTES) })
     })
 }
 
