@@ -6,13 +6,16 @@
 //! [`Prepared`], so a bad file costs nothing. It runs no sequence and knows no request.
 
 mod error;
+mod importance;
 mod load;
 mod memory;
 mod prepare;
+mod quantize;
 mod session;
 mod summary;
 mod tokenizer;
 mod tokenizer_file;
+mod weights;
 
 pub use error::{LoadError, LoadErrorKind};
 pub use load::{LoadedModel, load};

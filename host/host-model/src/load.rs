@@ -1,7 +1,7 @@
 //! From a prepared checkpoint to a model that can step.
 
 use crate::memory::check_available;
-use crate::prepare::{plugin, session_request};
+use crate::prepare::with_session_request;
 use crate::summary::summarize;
 use crate::{
     LoadError, LoadOptions, ModelSession, ModelSummary, SpecialTokens, Tokenizer, prepare,
@@ -42,13 +42,10 @@ pub fn load(
     let started = Instant::now();
     let prepared = prepare(registry, path, options)?;
     check_available(&prepared)?;
-    let request = session_request(&prepared, registry, &prepared.memory, progress)?;
-    let keep_alive = Arc::clone(&prepared.checkpoint);
-    let session = prepared
-        .compute
-        .create(&request, keep_alive)
-        .map_err(|source| plugin(&prepared.path, source))?;
-    drop(request);
+    let session =
+        with_session_request(registry, &prepared, &prepared.memory, progress, |request| {
+            prepared.compute.create(request, Arc::clone(&prepared.checkpoint))
+        })?;
     // The session has packed what it multiplies with; the file's pages would only double it.
     prepared.checkpoint.release_pages();
     let memory = &prepared.memory;

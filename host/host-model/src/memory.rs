@@ -3,7 +3,8 @@
 //! The KV cache is sized here: as many blocks as all sequences together could fill, bounded by the
 //! bytes the operator allows. The storage itself is the compute plugin's.
 
-use crate::prepare::{Prepared, plugin, session_request};
+use crate::prepare::{Prepared, with_session_request};
+use crate::weights::Place;
 use crate::{LoadError, LoadOptions};
 use host_loader::Registry;
 use plugin_api::{MemoryEstimate, SessionLimits};
@@ -70,8 +71,9 @@ pub(crate) fn plan_memory(
         threads: options.threads,
         estimate: MemoryEstimate::default(),
     };
-    let request = session_request(prepared, registry, &plan, &|_, _| {})?;
-    plan.estimate = prepared.compute.estimate(&request).map_err(|e| plugin(&prepared.path, e))?;
+    plan.estimate = with_session_request(registry, prepared, &plan, &|_, _| {}, |request| {
+        prepared.compute.estimate(request)
+    })?;
     Ok(plan)
 }
 
@@ -97,10 +99,8 @@ pub(crate) fn check_available(prepared: &Prepared) -> Result<(), LoadError> {
 fn kv_dtype(prepared: &Prepared, options: &LoadOptions) -> Result<String, LoadError> {
     match options.kv_dtype.as_str() {
         "auto" => {
-            let tensors = &prepared.checkpoint.info().tensors;
-            let plain =
-                |index: &usize| ["f32", "f16", "bf16"].contains(&tensors[*index].dtype.as_str());
-            let float = prepared.tensors.iter().all(plain);
+            let plain = |place: &Place| ["f32", "f16", "bf16"].contains(&place.dtype.as_str());
+            let float = prepared.weights.places().iter().all(plain);
             Ok(if float { "f32" } else { "f16" }.to_owned())
         }
         dtype @ ("f32" | "f16") => Ok(dtype.to_owned()),

@@ -61,8 +61,8 @@ pub(crate) fn summarize(
 ) -> ModelSummary {
     let info = prepared.info();
     let mut dtypes = BTreeMap::new();
-    for &index in &prepared.tensors {
-        *dtypes.entry(info.tensors[index].dtype.clone()).or_insert(0) += 1;
+    for place in prepared.weights.places() {
+        *dtypes.entry(place.dtype.clone()).or_insert(0) += 1;
     }
     let mut quantizations: Vec<String> = dtypes
         .keys()
@@ -96,7 +96,8 @@ pub(crate) fn summarize(
 
 /// A tensor that several weights name counts once.
 fn parameters(prepared: &Prepared) -> u64 {
-    let mut tensors = prepared.tensors.clone();
+    let mut tensors: Vec<usize> =
+        prepared.weights.places().iter().map(|place| place.tensor).collect();
     tensors.sort_unstable();
     tensors.dedup();
     let values = |&index: &usize| {

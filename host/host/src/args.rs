@@ -94,6 +94,10 @@ pub(crate) struct LoadArgs {
     /// reaches.
     #[arg(long, short = 'c', env = "HOST_CONTEXT_LENGTH")]
     pub(crate) context_length: Option<usize>,
+    /// Quantize the weights while they are loaded: a recipe such as q4k, q8_0 or q4_k_m, or a file
+    /// of rules.
+    #[arg(long, value_name = "RECIPE", env = "HOST_ISQ")]
+    pub(crate) isq: Option<String>,
     /// Memory the KV cache of a model may take, in MiB.
     #[arg(long, value_name = "MIB", env = "HOST_KV_MEMORY", default_value_t = 2048)]
     pub(crate) kv_memory: u64,

@@ -9,6 +9,7 @@ use crate::kernel::Kernel;
 use crate::memory::ALIGNMENT;
 use graph::{Graph, Op, WeightId};
 use plugin_api::{DtypeLookup, Error, WeightData};
+use std::collections::BTreeSet;
 
 /// Matrices that are this small as f32, all together, are multiplied exactly: they stay in the
 /// cache, so 8-bit inputs would gain nothing and cost accuracy.
@@ -26,13 +27,15 @@ pub(crate) struct Inventory {
     pub(crate) packed_bytes: usize,
     tensors: Vec<Tensor>,
     matrix_of: Vec<Option<MatrixId>>,
+    /// Bytes of the tables that are read on demand, which a session must keep.
+    pub(crate) table_bytes: usize,
 }
 
 /// The bytes of a weight and how to read them.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Tensor {
     pub(crate) kernel: Kernel,
-    /// Rows of `row_bytes`, as the checkpoint has them.
+    /// Rows of `row_bytes`, as the checkpoint has them; empty when they are read on demand.
     pub(crate) bytes: &'static [u8],
     pub(crate) rows: usize,
     /// Values in a row.
@@ -42,6 +45,8 @@ pub(crate) struct Tensor {
 /// A matrix in the layout of its kernel.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Matrix {
+    /// The weight it is read from.
+    pub(crate) weight: WeightId,
     pub(crate) source: Tensor,
     /// Where its packed bytes begin in the region of all matrices.
     pub(crate) packed_start: usize,
@@ -67,7 +72,9 @@ impl Inventory {
             packed_bytes: 0,
             tensors: (0..weights.len()).map(tensor).collect::<Result<_, _>>()?,
             matrix_of: vec![None; weights.len()],
+            table_bytes: 0,
         };
+        inventory.table_bytes = inventory.tables(graph).map(|(_, bytes)| bytes).sum();
         if inventory.is_small(graph) {
             inventory.tensors.iter_mut().for_each(|tensor| tensor.kernel = tensor.kernel.exact());
         }
@@ -85,6 +92,22 @@ impl Inventory {
         self.tensors[weight]
     }
 
+    /// The tables of embeddings that are read on demand, each once, with their bytes.
+    pub(crate) fn tables(&self, graph: &Graph) -> impl Iterator<Item = (WeightId, usize)> {
+        let weights: BTreeSet<WeightId> = graph
+            .nodes
+            .iter()
+            .filter_map(|node| match node.op {
+                Op::Embed { weight } => Some(weight),
+                _ => None,
+            })
+            .collect();
+        weights.into_iter().filter_map(|weight| {
+            let tensor = self.tensors[weight];
+            tensor.bytes.is_empty().then(|| (weight, tensor.stored_bytes()))
+        })
+    }
+
     /// The matrix of a weight that a linear op uses.
     pub(crate) fn matrix_of(&self, weight: WeightId) -> MatrixId {
         self.matrix_of[weight].expect("every weight of a linear op was added as a matrix")
@@ -100,9 +123,13 @@ impl Inventory {
     }
 
     fn add_matrix(&mut self, weight: WeightId) -> Result<(), Error> {
+        if self.matrix_of[weight].is_some() {
+            return Ok(());
+        }
         let source = self.tensors[weight];
         let same = |matrix: &Matrix| {
-            std::ptr::eq(matrix.source.bytes, source.bytes)
+            !source.bytes.is_empty()
+                && std::ptr::eq(matrix.source.bytes, source.bytes)
                 && matrix.source.k == source.k
                 && matrix.source.kernel.name() == source.kernel.name()
         };
@@ -114,7 +141,7 @@ impl Inventory {
                 self.packed_bytes = end
                     .and_then(|end| end.checked_next_multiple_of(ALIGNMENT))
                     .ok_or_else(|| Error::invalid("the matrices are larger than any memory"))?;
-                self.matrices.push(Matrix { source, packed_start });
+                self.matrices.push(Matrix { weight, source, packed_start });
                 self.matrices.len() - 1
             }
         };
@@ -124,6 +151,11 @@ impl Inventory {
 }
 
 impl Tensor {
+    /// Bytes of all rows as the checkpoint has them, or would have.
+    pub(crate) fn stored_bytes(&self) -> usize {
+        self.kernel.row_bytes(self.k) * self.rows
+    }
+
     /// Bytes of the whole matrix packed, after making sure that its groups lie one after another.
     fn packed_bytes(&self) -> Result<usize, Error> {
         let group = self.kernel.row_group();
@@ -164,7 +196,8 @@ fn tensor(
     }
     let rows = weight.shape[..weight.shape.len() - 1].iter().product();
     let expected = kernel.row_bytes(k).checked_mul(rows);
-    if expected != Some(data.bytes.len()) {
+    let on_demand = data.bytes.is_empty() && expected.is_some();
+    if !on_demand && expected != Some(data.bytes.len()) {
         return Err(Error::invalid(format!(
             "weight {role} of shape {:?} in dtype {} has {} bytes, {} expected",
             weight.shape,

@@ -138,11 +138,9 @@ impl RowOp {
         let frame = row.frame;
         match *self {
             Self::Embed { table, to } => {
-                let table = frame.weights.tensor(table);
-                let bytes = table.kernel.row_bytes(table.k);
                 let token = frame.batch.token_ids[row.index] as usize;
-                let values = &table.bytes[token * bytes..(token + 1) * bytes];
-                return table.kernel.dequantize(values, row.write(to));
+                let values = frame.weights.table_row(table, token);
+                return frame.weights.tensor(table).kernel.dequantize(values, row.write(to));
             }
             Self::Copy { from, to } => {
                 let (from, to) = row.read_write(from, to);

@@ -66,7 +66,7 @@ impl Compute for Cpu {
         let Sizes { inventory, plan, kv } = Sizes::new(options)?;
         let checker = BatchChecker::bytes(options.limits);
         Ok(MemoryEstimate {
-            weights: inventory.packed_bytes as u64,
+            weights: inventory.packed_bytes.saturating_add(inventory.table_bytes) as u64,
             kv: kv.bytes() as u64,
             scratch: plan.scratch_bytes.saturating_add(checker) as u64,
         })
@@ -84,7 +84,13 @@ impl Compute for Cpu {
         let threads = thread_count(options.threads);
         let scratch = Region::zeroed(plan.scratch_bytes, "the buffers of a step")?;
         Ok(CpuSession {
-            weights: Weights::load(&options.graph, inventory, threads, options.progress)?,
+            weights: Weights::load(
+                &options.graph,
+                inventory,
+                options.rows,
+                threads,
+                options.progress,
+            )?,
             plan,
             kv: KvStore::new(kv)?,
             checker,
