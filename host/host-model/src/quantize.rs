@@ -27,15 +27,15 @@ const RULES: &str = "rules";
 /// How the values of one weight become blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Quantization {
-    from: SourceDtype,
-    to: DtypeRef,
+    from: Encoding,
+    to: Encoding,
     /// A weight for the error of each column.
     importance: Option<Arc<[f32]>>,
 }
 
-/// What a checkpoint's values are read as.
+/// How values are stored: plainly, or in the blocks of a plugin's dtype.
 #[derive(Debug, Clone, Copy)]
-enum SourceDtype {
+enum Encoding {
     F32,
     F16,
     Bf16,
@@ -119,29 +119,20 @@ impl Quantization {
         dtype: &str,
         importance: Option<Arc<[f32]>>,
     ) -> Result<Self, String> {
-        let find = |name: &str| {
-            let found = registry.dtype(name).map(|provider| provider.dtype());
-            found.ok_or_else(|| {
-                format!("no loaded plugin provides dtype {name}; add one that lists it")
-            })
-        };
-        let to = find(dtype)?;
-        if !to.quantizes() {
-            return Err("the plugin that provides this dtype can only read it".to_owned());
-        }
-        if !place.columns.is_multiple_of(to.block_len()) {
-            let (columns, block) = (place.columns, to.block_len());
-            return Err(format!("rows of {columns} values are no whole blocks of {block}"));
+        let (from, to) =
+            (Encoding::find(registry, &place.dtype)?, Encoding::find(registry, dtype)?);
+        if let Encoding::Blocks(to) = to {
+            if !to.quantizes() {
+                return Err("the plugin that provides this dtype can only read it".to_owned());
+            }
+            if !place.columns.is_multiple_of(to.block_len()) {
+                let (columns, block) = (place.columns, to.block_len());
+                return Err(format!("rows of {columns} values are no whole blocks of {block}"));
+            }
         }
         if importance.as_ref().is_some_and(|columns| columns.len() != place.columns) {
             return Err(format!("the importance matrix has not its {} columns", place.columns));
         }
-        let from = match place.dtype.as_str() {
-            "f32" => SourceDtype::F32,
-            "f16" => SourceDtype::F16,
-            "bf16" => SourceDtype::Bf16,
-            other => SourceDtype::Blocks(find(other)?),
-        };
         Ok(Self { from, to, importance })
     }
 
@@ -154,7 +145,7 @@ impl Quantization {
         dst: &mut [u8],
         read: impl Fn(Range<usize>, &mut [u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let to_bytes = columns / self.to.block_len() * self.to.block_bytes();
+        let to_bytes = self.to.row_bytes(columns);
         if dst.len() != row_count * to_bytes {
             let (found, expected) = (dst.len(), row_count * to_bytes);
             return Err(Error::failed(format!("a buffer of {found} bytes, {expected} expected")));
@@ -175,13 +166,27 @@ impl Quantization {
                 ));
             }
             let importance = importance.as_ref().map(|importance| &importance[..values.len()]);
-            self.to.quantize(values, importance, dst)?;
+            self.to.from_f32(values, importance, dst)?;
         }
         Ok(())
     }
 }
 
-impl SourceDtype {
+impl Encoding {
+    /// The encoding of that name.
+    fn find(registry: &Registry, name: &str) -> Result<Self, String> {
+        Ok(match name {
+            "f32" => Self::F32,
+            "f16" => Self::F16,
+            "bf16" => Self::Bf16,
+            name => {
+                Self::Blocks(registry.dtype(name).map(|found| found.dtype()).ok_or_else(|| {
+                    format!("no loaded plugin provides dtype {name}; add one that lists it")
+                })?)
+            }
+        })
+    }
+
     /// Bytes of a row.
     fn row_bytes(self, columns: usize) -> usize {
         match self {
@@ -209,6 +214,33 @@ impl SourceDtype {
                 }
             }
             Self::Blocks(dtype) => dtype.dequantize(bytes, values)?,
+        }
+        Ok(())
+    }
+
+    fn from_f32(
+        self,
+        values: &[f32],
+        importance: Option<&[f32]>,
+        dst: &mut [u8],
+    ) -> Result<(), Error> {
+        match self {
+            Self::F32 => {
+                for (value, bytes) in values.iter().zip(dst.as_chunks_mut().0) {
+                    *bytes = value.to_le_bytes();
+                }
+            }
+            Self::F16 => {
+                for (value, bytes) in values.iter().zip(dst.as_chunks_mut().0) {
+                    *bytes = f16::from_f32(*value).to_le_bytes();
+                }
+            }
+            Self::Bf16 => {
+                for (value, bytes) in values.iter().zip(dst.as_chunks_mut().0) {
+                    *bytes = bf16::from_f32(*value).to_le_bytes();
+                }
+            }
+            Self::Blocks(dtype) => dtype.quantize(values, importance, dst)?,
         }
         Ok(())
     }
