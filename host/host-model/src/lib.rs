@@ -5,6 +5,7 @@
 //! (is every plugin there, does every tensor fit, how much will it need) is found out by
 //! [`Prepared`], so a bad file costs nothing. It runs no sequence and knows no request.
 
+mod calibrate;
 mod error;
 mod importance;
 mod load;
@@ -17,7 +18,9 @@ mod tokenizer;
 mod tokenizer_file;
 mod weights;
 
+pub use calibrate::{Calibrated, Calibration, calibrate};
 pub use error::{LoadError, LoadErrorKind};
+pub use importance::Importance;
 pub use load::{LoadedModel, load};
 pub use memory::MemoryPlan;
 pub use prepare::{LoadOptions, Prepared, SpecialTokens, prepare};

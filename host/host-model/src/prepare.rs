@@ -3,6 +3,7 @@
 //! `host model inspect` stops here; `load` goes on from here. The order is the order in which a
 //! mistake is cheapest to find.
 
+use crate::importance::Importance;
 use crate::memory::{MemoryPlan, plan_memory};
 use crate::quantize::quantize;
 use crate::weights::{WeightReader, Weights};
@@ -33,6 +34,8 @@ pub struct LoadOptions {
     /// Recipe by which weights are quantized while they are loaded: a name that a quantizer plugin
     /// knows, or the path of a file of rules.
     pub isq: Option<String>,
+    /// Importance matrix for quantizing, a file of llama.cpp's.
+    pub importance: Option<PathBuf>,
     /// Bytes the KV cache may take.
     pub kv_bytes_max: u64,
     /// Token places in a KV block.
@@ -54,6 +57,7 @@ impl Default for LoadOptions {
             kv_dtype: "auto".to_owned(),
             context_length: None,
             isq: None,
+            importance: None,
             kv_bytes_max: 2 << 30,
             block_size: 32,
             batch_tokens_max: 512,
@@ -150,7 +154,10 @@ pub fn prepare(
     fold_rope_divisors(&path, &checkpoint, &mut graph)?;
     let mut weights = Weights::find(&path, &checkpoint, &graph)?;
     if let Some(recipe) = &options.isq {
-        quantize(registry, (&path, &checkpoint), (&graph, &mut weights), recipe, None)?;
+        let importance = options.importance.as_deref();
+        let importance = importance.map(|file| Importance::read(registry, file)).transpose()?;
+        let (from, to) = ((path.as_path(), &*checkpoint), (&graph, &mut weights));
+        quantize(registry, from, to, recipe, importance.as_ref())?;
     }
     let tokenizer = read_tokenizer(&path, &checkpoint, graph.vocab_size)?;
     let chat_template = read_chat_template(&path, &checkpoint)?;
@@ -175,7 +182,7 @@ pub(crate) fn plugin(path: &Path, source: PluginError) -> LoadError {
     LoadError::Plugin { path: path.to_owned(), source }
 }
 
-fn open(registry: &Registry, path: &Path) -> Result<OpenCheckpoint, LoadError> {
+pub(crate) fn open(registry: &Registry, path: &Path) -> Result<OpenCheckpoint, LoadError> {
     let formats = registry.formats();
     let best = formats
         .iter()

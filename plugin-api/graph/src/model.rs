@@ -62,6 +62,10 @@ pub struct Weight {
     /// any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<[usize; 2]>,
+    /// Its name in GGUF files, where the checkpoint names it otherwise; matrices that are one
+    /// tensor there have one name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gguf: Option<String>,
 }
 
 /// Keys and values of one attention layer (or of several that share them).

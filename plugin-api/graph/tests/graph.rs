@@ -12,6 +12,7 @@ fn tiny() -> Graph {
         tensor: format!("t.{role}"),
         shape: shape.to_vec(),
         rows: None,
+        gguf: None,
     };
     let node = |op, inputs: &[usize]| Node { op, inputs: inputs.to_vec() };
     let linear = |weight| Op::Linear { weight, bias: None };

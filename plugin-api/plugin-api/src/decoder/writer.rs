@@ -73,7 +73,7 @@ impl<'a> Writer<'a> {
             Some(layer) => format!("layers.{layer}.{role}"),
             None => role.to_owned(),
         };
-        self.graph.weights.push(Weight { role, tensor, shape: shape.to_vec(), rows });
+        self.graph.weights.push(Weight { role, tensor, shape: shape.to_vec(), rows, gguf: None });
         self.graph.weights.len() - 1
     }
 
