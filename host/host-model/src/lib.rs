@@ -7,6 +7,7 @@
 
 mod calibrate;
 mod error;
+mod export;
 mod importance;
 mod load;
 mod memory;
@@ -20,6 +21,7 @@ mod weights;
 
 pub use calibrate::{Calibrated, Calibration, calibrate};
 pub use error::{LoadError, LoadErrorKind};
+pub use export::{Exported, export};
 pub use importance::Importance;
 pub use load::{LoadedModel, load};
 pub use memory::MemoryPlan;

@@ -196,7 +196,7 @@ pub(crate) fn open(registry: &Registry, path: &Path) -> Result<OpenCheckpoint, L
     format.open(path).map_err(|source| plugin(path, source))
 }
 
-fn architecture(
+pub(crate) fn architecture(
     registry: &Registry,
     path: &Path,
     info: &CheckpointInfo,

@@ -77,6 +77,25 @@ pub(crate) fn quantize(
     Ok(())
 }
 
+/// Gives every weight that is no matrix the dtype f32, as files keep norms and biases.
+pub(crate) fn widen_vectors(
+    registry: &Registry,
+    path: &Path,
+    graph: &Graph,
+    weights: &mut Weights,
+) -> Result<(), LoadError> {
+    for (index, weight) in graph.weights.iter().enumerate() {
+        let place = &weights.places()[index];
+        if weight.shape.len() > 1 || place.dtype == "f32" {
+            continue;
+        }
+        let how = Quantization::new(registry, place, "f32", None);
+        let how = how.map_err(|why| LoadError::invalid(path, format!("{}: {why}", weight.role)))?;
+        weights.quantize(index, "f32".to_owned(), how);
+    }
+    Ok(())
+}
+
 /// The claim of a recipe and the recipe itself.
 fn read_recipe(path: &Path, recipe: &str) -> Result<(String, Recipe), LoadError> {
     let file = Path::new(recipe);

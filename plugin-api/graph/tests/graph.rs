@@ -43,6 +43,7 @@ fn tiny() -> Graph {
             node(Op::RmsNorm { weight: 2, eps: 1e-5, groups: 1, weight_add: 0.0 }, &[5]),
             node(linear(0), &[6]),
         ],
+        gguf: None,
     }
 }
 

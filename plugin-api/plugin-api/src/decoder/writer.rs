@@ -27,6 +27,7 @@ impl<'a> Writer<'a> {
             caches: Vec::new(),
             rope_tables: Vec::new(),
             nodes: Vec::new(),
+            gguf: None,
         };
         Self { checkpoint, names, layer: None, graph }
     }
