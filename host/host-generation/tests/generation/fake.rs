@@ -116,6 +116,7 @@ pub(crate) fn limits() -> EngineLimits {
         queue_max: 16,
         context_length: 2048,
         vocab_size: VOCAB_SIZE,
+        long_above: None,
     }
 }
 
