@@ -6,7 +6,7 @@ use crate::summary::summarize;
 use crate::{
     LoadError, LoadOptions, ModelSession, ModelSummary, SpecialTokens, Tokenizer, prepare,
 };
-use host_engine::EngineLimits;
+use host_engine::{EmbeddingShape, EngineLimits};
 use host_loader::Registry;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub struct LoadedModel {
     pub special: SpecialTokens,
     /// Sizes the engine must keep.
     pub limits: EngineLimits,
+    /// What its vectors are like, if it embeds; it generates if not.
+    pub embedding: Option<EmbeddingShape>,
 }
 
 /// Loads the model at `path`; `progress` hears bytes of weights done and in all.
@@ -57,6 +59,7 @@ pub fn load(
         queue_max: options.queue_max,
         context_length: memory.context_length,
         vocab_size: prepared.graph.vocab_size,
+        long_above: prepared.graph.long_above(),
     };
     let summary = summarize(&prepared, registry, options, started.elapsed());
     Ok(LoadedModel {
@@ -66,5 +69,6 @@ pub fn load(
         chat_template: prepared.chat_template,
         special: prepared.special,
         limits,
+        embedding: prepared.embedding,
     })
 }

@@ -8,7 +8,8 @@ use crate::memory::{MemoryPlan, plan_memory};
 use crate::quantize::quantize;
 use crate::weights::{WeightReader, Weights};
 use crate::{LoadError, Tokenizer};
-use graph::Graph;
+use graph::{Graph, Output};
+use host_engine::EmbeddingShape;
 use host_loader::{
     ArchitectureProvider, ComputeProvider, OpenCheckpoint, PluginError, Registry, SessionRequest,
 };
@@ -88,6 +89,7 @@ pub struct Prepared {
     pub(crate) architecture: Arc<ArchitectureProvider>,
     pub(crate) compute: Arc<ComputeProvider>,
     pub(crate) graph: Graph,
+    pub(crate) embedding: Option<EmbeddingShape>,
     pub(crate) weights: Weights,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) chat_template: Option<String>,
@@ -152,6 +154,7 @@ pub fn prepare(
         &architecture.build(checkpoint.info()).map_err(|source| plugin(&path, source))?,
     );
     fold_rope_divisors(&path, &checkpoint, &mut graph)?;
+    let embedding = embedding_shape(&path, &graph)?;
     let mut weights = Weights::find(&path, &checkpoint, &graph)?;
     if let Some(recipe) = &options.isq {
         let importance = options.importance.as_deref();
@@ -168,6 +171,7 @@ pub fn prepare(
         architecture,
         compute,
         graph,
+        embedding,
         weights,
         tokenizer,
         chat_template,
@@ -176,6 +180,24 @@ pub fn prepare(
     };
     prepared.memory = plan_memory(registry, &prepared, options)?;
     Ok(prepared)
+}
+
+/// The shape of an embedding model; none of one that generates.
+fn embedding_shape(path: &Path, graph: &Graph) -> Result<Option<EmbeddingShape>, LoadError> {
+    let whole_sequences = graph.needs_whole_sequences();
+    match graph.output {
+        Output::Embedding => {
+            let widths = graph.widths().map_err(|e| LoadError::invalid(path, e.to_string()))?;
+            let width = widths.width.last().copied().unwrap_or(0);
+            Ok(Some(EmbeddingShape { width, whole_sequences }))
+        }
+        Output::Logits if whole_sequences => {
+            let why = "the graph answers with logits and needs whole sequences, which no completion \
+                       can give it; an embedding graph says so in `output`";
+            Err(LoadError::invalid(path, why))
+        }
+        Output::Logits => Ok(None),
+    }
 }
 
 pub(crate) fn plugin(path: &Path, source: PluginError) -> LoadError {

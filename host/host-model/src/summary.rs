@@ -28,6 +28,8 @@ pub struct ModelSummary {
     pub context_length: usize,
     /// Tokens in the vocabulary.
     pub vocab_size: usize,
+    /// Floats of a vector, if it embeds; it generates if not.
+    pub embedding_width: Option<usize>,
     /// Bytes of the weights in memory.
     pub weights_bytes: u64,
     /// Bytes of the KV cache when it is full.
@@ -86,6 +88,7 @@ pub(crate) fn summarize(
         parameters: parameters(prepared),
         context_length: prepared.memory.context_length,
         vocab_size: prepared.graph.vocab_size,
+        embedding_width: prepared.embedding.map(|shape| shape.width),
         weights_bytes: prepared.memory.estimate.weights,
         kv_bytes: prepared.memory.estimate.kv,
         kv_dtype: prepared.memory.kv_dtype.clone(),
