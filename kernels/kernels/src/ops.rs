@@ -84,11 +84,19 @@ impl Sum<'_> {
 /// `a += b`.
 ///
 /// # Panics
-/// If the slices differ in length, as [`mul_in_place`] does.
+/// If the slices differ in length, as [`add_scaled_in_place`] and [`mul_in_place`] do.
 pub fn add_in_place(a: &mut [f32], b: &[f32]) {
     assert_eq!(a.len(), b.len(), "lengths of a sum");
     for (a, b) in a.iter_mut().zip(b) {
         *a += b;
+    }
+}
+
+/// `a += b * by`.
+pub fn add_scaled_in_place(a: &mut [f32], b: &[f32], by: f32) {
+    assert_eq!(a.len(), b.len(), "lengths of a sum");
+    for (a, b) in a.iter_mut().zip(b) {
+        *a += b * by;
     }
 }
 

@@ -1,7 +1,7 @@
 //! Norms, activations and rotations against their definitions in f64.
 
 use kernels::ops::{
-    Activation, activate, add_in_place, glu, layer_norm, mul_in_place, normalize_in_place,
+    Activation, activate, add_in_place, add_scaled_in_place, glu, layer_norm, mul_in_place, normalize_in_place,
     rms_norm, rope_interleaved, rope_neox, scale_in_place, softcap_in_place, softmax_in_place,
 };
 
@@ -163,6 +163,10 @@ fn softcap_bounds_and_leaves_small_values() {
 fn sums_and_products_go_value_by_value() {
     let mut a = [1.0, 2.0, 3.0];
     add_in_place(&mut a, &[1.0, -1.0, 0.5]);
+    assert_eq!(a, [2.0, 1.0, 3.5]);
+    add_scaled_in_place(&mut a, &[1.0, 2.0, -1.0], 0.5);
+    assert_eq!(a, [2.5, 2.0, 3.0]);
+    add_scaled_in_place(&mut a, &[0.5, 1.0, -0.5], -1.0);
     assert_eq!(a, [2.0, 1.0, 3.5]);
     mul_in_place(&mut a, &[2.0, 3.0, 0.0]);
     assert_eq!(a, [4.0, 3.0, 0.0]);
