@@ -79,7 +79,7 @@ impl Inventory {
             inventory.tensors.iter_mut().for_each(|tensor| tensor.kernel = tensor.kernel.exact());
         }
         for node in &graph.nodes {
-            if let Op::Linear { weight, .. } = node.op {
+            for weight in node.op.matrices() {
                 let role = &graph.weights[weight].role;
                 inventory.add_matrix(weight).map_err(|error| error.context(role))?;
             }
@@ -98,7 +98,7 @@ impl Inventory {
             .nodes
             .iter()
             .filter_map(|node| match node.op {
-                Op::Embed { weight } => Some(weight),
+                Op::Embed { weight } | Op::EmbedPosition { weight } => Some(weight),
                 _ => None,
             })
             .collect();
@@ -108,16 +108,14 @@ impl Inventory {
         })
     }
 
-    /// The matrix of a weight that a linear op uses.
+    /// The matrix of a weight that an op multiplies.
     pub(crate) fn matrix_of(&self, weight: WeightId) -> MatrixId {
-        self.matrix_of[weight].expect("every weight of a linear op was added as a matrix")
+        self.matrix_of[weight].expect("every weight that an op multiplies was added as a matrix")
     }
 
     fn is_small(&self, graph: &Graph) -> bool {
-        let matrices = graph.nodes.iter().filter_map(|node| match node.op {
-            Op::Linear { weight, .. } => Some(self.tensors[weight]),
-            _ => None,
-        });
+        let matrices = graph.nodes.iter().flat_map(|node| node.op.matrices());
+        let matrices = matrices.map(|weight| self.tensors[weight]);
         let bytes = matrices.map(|tensor| tensor.rows.saturating_mul(tensor.k).saturating_mul(4));
         bytes.fold(0, usize::saturating_add) <= EXACT_BYTES_MAX
     }

@@ -183,12 +183,7 @@ fn vectors(
     rows: RowSource<'_>,
 ) -> Result<Vec<Option<Box<[f32]>>>, Error> {
     let mut vectors = vec![None; graph.weights.len()];
-    for node in &graph.nodes {
-        let weight = match node.op {
-            Op::RmsNorm { weight, .. } => weight,
-            Op::Linear { bias: Some(bias), .. } => bias,
-            _ => continue,
-        };
+    for weight in graph.nodes.iter().flat_map(|node| vectors_of(&node.op)) {
         let Tensor { kernel, bytes, k, .. } = inventory.tensor(weight);
         let mut values = vec![0.0; k].into_boxed_slice();
         let mut read = Vec::new();
@@ -200,4 +195,14 @@ fn vectors(
         vectors[weight] = Some(values);
     }
     Ok(vectors)
+}
+
+/// The weights of an op that are neither matrices nor embeddings.
+fn vectors_of(op: &Op) -> Vec<WeightId> {
+    match *op {
+        Op::RmsNorm { weight, .. } | Op::Bias { weight } => vec![weight],
+        Op::LayerNorm { weight, bias, .. } => std::iter::once(weight).chain(bias).collect(),
+        Op::Linear { bias, .. } => bias.into_iter().collect(),
+        _ => Vec::new(),
+    }
 }
