@@ -9,7 +9,7 @@ use crate::kernel::Kernel;
 use crate::memory::ALIGNMENT;
 use graph::{Graph, Op, WeightId};
 use plugin_api::{DtypeLookup, Error, WeightData};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Matrices that are this small as f32, all together, are multiplied exactly: they stay in the
 /// cache, so 8-bit inputs would gain nothing and cost accuracy.
@@ -78,11 +78,10 @@ impl Inventory {
         if inventory.is_small(graph) {
             inventory.tensors.iter_mut().for_each(|tensor| tensor.kernel = tensor.kernel.exact());
         }
-        for node in &graph.nodes {
-            for weight in node.op.matrices() {
-                let role = &graph.weights[weight].role;
-                inventory.add_matrix(weight).map_err(|error| error.context(role))?;
-            }
+        let mut known = BTreeMap::new();
+        for weight in graph.nodes.iter().flat_map(|node| node.op.matrices()) {
+            let role = &graph.weights[weight].role;
+            inventory.add_matrix(weight, &mut known).map_err(|error| error.context(role))?;
         }
         Ok(inventory)
     }
@@ -120,35 +119,41 @@ impl Inventory {
         bytes.fold(0, usize::saturating_add) <= EXACT_BYTES_MAX
     }
 
-    fn add_matrix(&mut self, weight: WeightId) -> Result<(), Error> {
-        if self.matrix_of[weight].is_some() {
-            return Ok(());
-        }
+    fn add_matrix(
+        &mut self,
+        weight: WeightId,
+        known: &mut BTreeMap<Identity, MatrixId>,
+    ) -> Result<(), Error> {
         let source = self.tensors[weight];
-        let same = |matrix: &Matrix| {
-            !source.bytes.is_empty()
-                && std::ptr::eq(matrix.source.bytes, source.bytes)
-                && matrix.source.k == source.k
-                && matrix.source.kernel.name() == source.kernel.name()
+        let next = self.matrices.len();
+        let id = match source.identity() {
+            Some(identity) => *known.entry(identity).or_insert(next),
+            None => self.matrix_of[weight].unwrap_or(next),
         };
-        let id = match self.matrices.iter().position(same) {
-            Some(id) => id,
-            None => {
-                let packed_start = self.packed_bytes;
-                let end = source.packed_bytes()?.checked_add(packed_start);
-                self.packed_bytes = end
-                    .and_then(|end| end.checked_next_multiple_of(ALIGNMENT))
-                    .ok_or_else(|| Error::invalid("the matrices are larger than any memory"))?;
-                self.matrices.push(Matrix { weight, source, packed_start });
-                self.matrices.len() - 1
-            }
-        };
+        if id == next {
+            let packed_start = self.packed_bytes;
+            let end = source.packed_bytes()?.checked_add(packed_start);
+            self.packed_bytes = end
+                .and_then(|end| end.checked_next_multiple_of(ALIGNMENT))
+                .ok_or_else(|| Error::invalid("the matrices are larger than any memory"))?;
+            self.matrices.push(Matrix { weight, source, packed_start });
+        }
         self.matrix_of[weight] = Some(id);
         Ok(())
     }
 }
 
+/// What two weights with one packed matrix have in common: the bytes, by address and count, the
+/// values in a row and the dtype.
+type Identity = (usize, usize, usize, &'static str);
+
 impl Tensor {
+    /// Nothing for a weight that is read on demand.
+    fn identity(&self) -> Option<Identity> {
+        let Self { kernel, bytes, k, .. } = self;
+        (!bytes.is_empty()).then(|| (bytes.as_ptr().addr(), bytes.len(), *k, kernel.name()))
+    }
+
     /// Bytes of all rows as the checkpoint has them, or would have.
     pub(crate) fn stored_bytes(&self) -> usize {
         self.kernel.row_bytes(self.k) * self.rows

@@ -53,7 +53,13 @@ impl Model {
         dtype_of_data.dequantize(&bytes, &mut kept);
         let role = format!("weight {}", self.data.len());
         let tensor = role.clone();
-        self.graph.weights.push(Weight { role, tensor, shape: shape.to_vec(), rows: None });
+        self.graph.weights.push(Weight {
+            role,
+            tensor,
+            shape: shape.to_vec(),
+            rows: None,
+            gguf: None,
+        });
         self.values.push(kept.into_iter().map(f64::from).collect());
         self.data.push(WeightData::new(bytes.leak(), dtype));
         self.data.len() - 1

@@ -91,10 +91,14 @@ impl Batch {
 }
 
 impl Runner {
-    /// A session whose blocks go out in an order that `seed` decides.
+    /// A new session for `model`.
     pub(crate) fn new(model: &Model, setup: Setup, seed: u64) -> Self {
-        let session = setup.create(model).expect("the model fits the session");
-        let mut free: Vec<u32> = (0..setup.limits.block_count as u32).collect();
+        Self::of(setup.create(model).expect("the model fits the session"), model, seed)
+    }
+
+    /// A session of `model`, whose blocks go out in an order that `seed` decides.
+    pub(crate) fn of(session: CpuSession, model: &Model, seed: u64) -> Self {
+        let mut free: Vec<u32> = (0..LIMITS.block_count as u32).collect();
         Rng(seed).shuffle(&mut free);
         let width = *model.graph.widths().expect("valid").width.last().expect("a graph has nodes");
         Self { session, width, free, sequences: Vec::new() }
