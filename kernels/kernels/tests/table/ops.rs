@@ -1,8 +1,9 @@
 //! Norms, activations and rotations against their definitions in f64.
 
 use kernels::ops::{
-    Activation, activate, add_in_place, add_scaled_in_place, glu, layer_norm, mul_in_place, normalize_in_place,
-    rms_norm, rope_interleaved, rope_neox, scale_in_place, softcap_in_place, softmax_in_place,
+    Activation, activate, add_in_place, add_scaled_in_place, glu, layer_norm, mul_in_place,
+    normalize_in_place, rms_norm, rope_interleaved, rope_neox, scale_in_place, softcap_in_place,
+    softmax_in_place,
 };
 
 use crate::random::Random;
