@@ -3,7 +3,7 @@
 //! Every accessor names the key it wanted and what it found, because its error is read by somebody
 //! whose file does not load. Sizes are bounded here, once, so that builders may multiply them.
 
-use crate::{CheckpointInfo, Error, Scheme, TensorInfo};
+use crate::{Activation, CheckpointInfo, Error, Scheme, TensorInfo};
 use serde_json::Value;
 use std::collections::HashMap;
 
@@ -43,6 +43,20 @@ impl CheckpointView {
         part.config_prefix.push_str(&format!("{key}."));
         part.tensor_prefix.push_str(tensor_prefix);
         Ok(part)
+    }
+
+    /// The same model where the names of its tensors begin with one of `prefixes`, as they do in a
+    /// checkpoint of a model built around it.
+    #[must_use]
+    pub fn below_any(mut self, prefixes: &[&str]) -> Self {
+        let begins = |prefix: &&&str| {
+            let full = format!("{}{prefix}", self.tensor_prefix);
+            self.info.tensors.iter().any(|tensor| tensor.name.starts_with(&full))
+        };
+        if let Some(prefix) = prefixes.iter().find(begins) {
+            self.tensor_prefix.push_str(prefix);
+        }
+        self
     }
 
     /// The same with values for what a `config.json` leaves out; other schemes leave nothing out.
@@ -161,12 +175,68 @@ impl CheckpointView {
     /// Whether a switch is on; absent is off.
     #[must_use]
     pub fn switch(&self, hf: &str, gguf: &str) -> bool {
-        self.value(hf, gguf).and_then(Value::as_bool).unwrap_or(false)
+        self.switch_or(hf, gguf, false)
+    }
+
+    /// Whether a switch is on, or `default` when the checkpoint has none.
+    #[must_use]
+    pub fn switch_or(&self, hf: &str, gguf: &str, default: bool) -> bool {
+        self.value(hf, gguf).and_then(Value::as_bool).unwrap_or(default)
+    }
+
+    /// Positions that a row sees in layers with a window; some files write 0 where there is none.
+    ///
+    /// # Errors
+    /// It is no whole number up to 2^24.
+    pub fn window(&self) -> Result<Option<usize>, Error> {
+        let [hf, gguf] = ["sliding_window", "attention.sliding_window"];
+        match self.value(hf, gguf).and_then(Value::as_u64) {
+            Some(0) => Ok(None),
+            _ => self.optional_count(hf, gguf),
+        }
+    }
+
+    /// What a norm adds to the mean of squares or the variance.
+    ///
+    /// # Errors
+    /// It is no number from 0 to 1.
+    pub fn epsilon(&self, hf: &str, gguf: &str, default: f64) -> Result<f32, Error> {
+        let eps = self.number_or(hf, gguf, default)?;
+        if !(0.0..1.0).contains(&eps) {
+            return Err(Error::invalid(format!("norm epsilon is {eps}, from 0 to 1 expected")));
+        }
+        Ok(eps as f32)
+    }
+
+    /// The elementwise function that `config.json` names at that key, or `default`; GGUF files name
+    /// none.
+    ///
+    /// # Errors
+    /// The function is not known.
+    pub fn activation(&self, hf: &str, default: Activation) -> Result<Activation, Error> {
+        match self.text(hf, "-") {
+            Some(name) => activation(name).map_err(|error| error.context(self.key(hf, "-"))),
+            None => Ok(default),
+        }
     }
 
     /// Text if the checkpoint has it.
     #[must_use]
     pub fn text(&self, hf: &str, gguf: &str) -> Option<&str> {
         self.value(hf, gguf).and_then(Value::as_str)
+    }
+}
+
+/// The function of that name in transformers.
+pub(crate) fn activation(name: &str) -> Result<Activation, Error> {
+    match name {
+        "silu" | "swish" => Ok(Activation::Silu),
+        "gelu" => Ok(Activation::Gelu),
+        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "relu" => Ok(Activation::Relu),
+        "sigmoid" => Ok(Activation::Sigmoid),
+        _ => Err(Error::unsupported(format!(
+            "activation `{name}` found; silu, gelu, gelu_pytorch_tanh, relu and sigmoid are known"
+        ))),
     }
 }
