@@ -11,8 +11,9 @@ use graph::{Op, Pooling, ValueId};
 
 /// Least divisor of a vector that is brought to unit length (torch's `normalize`).
 const NORMALIZE_EPS: f32 = 1e-12;
-/// Dense layers of a GGUF file, in order.
-const GGUF_DENSE: [&str; 2] = ["dense_2.weight", "dense_3.weight"];
+/// Dense layers of a GGUF file, in order, and the key of a file that has one.
+const GGUF_DENSE: [[&str; 2]; 2] =
+    [["dense_2.weight", "dense_2_feat_out"], ["dense_3.weight", "dense_3_feat_out"]];
 
 /// How the last layer's rows become the vector of a text.
 #[derive(Debug, Clone, PartialEq)]
@@ -115,10 +116,11 @@ impl CheckpointView {
                 ));
             }
         };
-        let dense = GGUF_DENSE.into_iter().filter(|name| self.tensor(name).is_some());
-        let dense = dense
-            .map(|name| EmbeddingDense { tensor: name.to_owned(), activation: None })
-            .collect();
+        let present = |[name, key]: [&'static str; 2]| {
+            let is_there = self.tensor(name).is_some() || self.value("-", key).is_some();
+            is_there.then(|| EmbeddingDense { tensor: name.to_owned(), activation: None })
+        };
+        let dense = GGUF_DENSE.into_iter().filter_map(present).collect();
         Ok(Some(Embedding { rows, dense, normalize: true }))
     }
 }
