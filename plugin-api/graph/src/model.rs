@@ -69,10 +69,10 @@ pub struct Weight {
     pub tensor: String,
     /// Row-major shape, outermost first: `[output, input]` for a matrix.
     pub shape: Vec<usize>,
-    /// Where one tensor holds several matrices (Phi-3, stacked experts): the first of the tensor's
-    /// rows that this one has, and the row after its last; a row is what the last dimension
-    /// counts. The host hands out these rows alone, so that a compute plugin sees a matrix like
-    /// any other.
+    /// Where one tensor holds several matrices or vectors (Phi-3, stacked experts): the first of
+    /// the tensor's rows that this one has, and the row after its last. A row is what the last
+    /// dimension counts, so that a vector is one row and a stack of matrices has the rows of all.
+    /// The host hands out these rows alone, and a compute plugin sees a weight like any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<[usize; 2]>,
     /// Its name in GGUF files, where the checkpoint names it otherwise; matrices that are one
@@ -92,7 +92,7 @@ pub struct CacheSpec {
 
 /// Inverse frequencies of a rotary embedding, with every scaling law already applied.
 ///
-/// The SDK knows the laws (linear, llama3, yarn); a compute plugin only multiplies, so that all of
+/// The SDK knows the laws (linear, llama3, yarn, longrope); a compute plugin only multiplies, so that all of
 /// them agree to the bit.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RopeTable {
@@ -117,6 +117,25 @@ pub struct LongRope {
     pub above: usize,
     /// As many as the table has.
     pub frequencies: Vec<f32>,
+    /// As [`RopeTable::divisors`], of these frequencies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub divisors: Option<WeightId>,
+}
+
+impl RopeTable {
+    /// The vectors of the checkpoint that divide frequencies; none are left once the host has
+    /// folded them in.
+    pub fn divisors(&self) -> impl Iterator<Item = WeightId> {
+        self.divisors.into_iter().chain(self.long.as_ref().and_then(|long| long.divisors))
+    }
+
+    /// The frequencies of each kind of sequence, with the vector that divides them.
+    pub(crate) fn parts_mut(
+        &mut self,
+    ) -> impl Iterator<Item = (&mut Vec<f32>, &mut Option<WeightId>)> {
+        let long = self.long.as_mut().map(|long| (&mut long.frequencies, &mut long.divisors));
+        std::iter::once((&mut self.frequencies, &mut self.divisors)).chain(long)
+    }
 }
 
 /// One operation and the values it reads.

@@ -3,7 +3,7 @@
 //! They run in the host, once per load, so that every compute plugin gains. What depends on a
 //! device (grouping matrices that share an input, say) belongs to the compute plugin's plan.
 
-use crate::{Graph, GraphError, Node, Op, ValueId, Weight};
+use crate::{Graph, GraphError, Node, Op, RopeTable, ValueId, Weight};
 
 /// Runs every pass.
 #[must_use]
@@ -20,11 +20,11 @@ pub fn fold_rope_divisors<E: From<GraphError>>(
     graph: &mut Graph,
     read: impl Fn(&Weight) -> Result<Vec<f32>, E>,
 ) -> Result<(), E> {
-    for table in &mut graph.rope_tables {
-        let Some(divisors) = table.divisors.take() else { continue };
+    for (frequencies, divisors) in graph.rope_tables.iter_mut().flat_map(RopeTable::parts_mut) {
+        let Some(divisors) = divisors.take() else { continue };
         let weight = &graph.weights[divisors];
         let values = read(weight)?;
-        for (frequency, divisor) in table.frequencies.iter_mut().zip(values) {
+        for (frequency, divisor) in frequencies.iter_mut().zip(values) {
             if !(divisor.is_finite() && divisor > 0.0) {
                 let why = format!("{}: divisor {divisor} is not a positive number", weight.tensor);
                 return Err(GraphError::Whole(why).into());
@@ -74,12 +74,12 @@ fn dead_code(graph: &Graph) -> Graph {
 fn drop_unused_weights(mut graph: Graph) -> Graph {
     let mut used = vec![false; graph.weights.len()];
     graph.nodes.iter().flat_map(|node| node.op.weights()).for_each(|weight| used[weight] = true);
-    graph.rope_tables.iter().filter_map(|table| table.divisors).for_each(|w| used[w] = true);
+    graph.rope_tables.iter().flat_map(RopeTable::divisors).for_each(|weight| used[weight] = true);
     let place = renumber(&used);
     let mut keep = used.iter().copied();
     graph.weights.retain(|_| keep.next().unwrap_or(false));
-    for divisors in graph.rope_tables.iter_mut().filter_map(|table| table.divisors.as_mut()) {
-        *divisors = place[*divisors];
+    for (_, divisors) in graph.rope_tables.iter_mut().flat_map(RopeTable::parts_mut) {
+        *divisors = divisors.map(|weight| place[weight]);
     }
     for node in &mut graph.nodes {
         node.op.for_each_weight(|weight| *weight = place[*weight]);

@@ -3,7 +3,7 @@
 //! A compute plugin may rely on what is checked here, so it needs no checks of its own. Sizes are
 //! bounded because a graph is built from a file nobody has vouched for.
 
-use crate::{Expert, Graph, GraphError, Node, Op, Output, ValueId, WeightId};
+use crate::{Expert, Graph, GraphError, Node, Op, Output, RopeTable, ValueId, Weight, WeightId};
 
 const NODES_MAX: usize = 100_000;
 const WIDTH_MAX: usize = 1 << 24;
@@ -25,7 +25,6 @@ impl Graph {
     pub fn widths(&self) -> Result<Widths, GraphError> {
         self.check_tables()?;
         let mut widths = Widths { width: Vec::new(), selected: Vec::new() };
-        self.check_divisors()?;
         for (index, node) in self.nodes.iter().enumerate() {
             let fail = |why| GraphError::Node { node: index, op: node.op.name(), why };
             let checker = Checker { graph: self, widths: &widths, node };
@@ -51,42 +50,12 @@ impl Graph {
         }
     }
 
-    fn check_divisors(&self) -> Result<(), GraphError> {
-        for (index, table) in self.rope_tables.iter().enumerate() {
-            let Some(divisors) = table.divisors else { continue };
-            let weight = self.weights.get(divisors).filter(|weight| weight.rows.is_none());
-            let shape = weight.map(|weight| weight.shape.as_slice());
-            if shape != Some(&[table.frequencies.len()]) {
-                return Err(GraphError::Whole(format!(
-                    "rope table {index}: {} divisors expected, shape {shape:?} found",
-                    table.frequencies.len()
-                )));
-            }
-        }
-        Ok(())
-    }
-
     fn check_tables(&self) -> Result<(), GraphError> {
-        let whole = |why: String| Err(GraphError::Whole(why));
         if self.nodes.len() > NODES_MAX {
             return whole(format!("{} nodes, at most {NODES_MAX}", self.nodes.len()));
         }
         if self.context_length == 0 {
             return whole("context_length is 0".to_owned());
-        }
-        let above: Vec<_> =
-            self.rope_tables.iter().filter_map(|table| Some(table.long.as_ref()?.above)).collect();
-        if above.windows(2).any(|pair| pair[0] != pair[1]) {
-            return whole(format!("rope tables change at different lengths: {above:?}"));
-        }
-        for (index, table) in self.rope_tables.iter().enumerate() {
-            let (short, long) = (table.frequencies.len(), table.long.as_ref());
-            if let Some(long) = long.filter(|long| long.frequencies.len() != short) {
-                return whole(format!(
-                    "rope table {index}: {short} frequencies, but {} for long sequences",
-                    long.frequencies.len()
-                ));
-            }
         }
         for (index, cache) in self.caches.iter().enumerate() {
             let width = cache.kv_heads.checked_mul(cache.head_dim).unwrap_or(0);
@@ -97,19 +66,64 @@ impl Graph {
                 ));
             }
         }
-        for weight in &self.weights {
-            if weight.shape.is_empty() || weight.shape.len() > 3 || weight.shape.contains(&0) {
-                return whole(format!("weight {}: shape {:?}", weight.role, weight.shape));
-            }
-            let count = weight.rows.map(|[begin, end]| end.checked_sub(begin));
-            if count.is_some_and(|count| count != Some(weight.shape[0])) {
-                return whole(format!(
-                    "weight {}: rows {:?} of a tensor, {} expected",
-                    weight.role, weight.rows, weight.shape[0]
-                ));
+        self.weights.iter().try_for_each(check_weight)?;
+        self.check_rope_tables()
+    }
+
+    fn check_rope_tables(&self) -> Result<(), GraphError> {
+        let above: Vec<_> =
+            self.rope_tables.iter().filter_map(|table| Some(table.long.as_ref()?.above)).collect();
+        if above.windows(2).any(|pair| pair[0] != pair[1]) {
+            return whole(format!("rope tables change at different lengths: {above:?}"));
+        }
+        for (index, table) in self.rope_tables.iter().enumerate() {
+            self.check_rope_table(table)
+                .map_err(|why| GraphError::Whole(format!("rope table {index}: {why}")))?;
+        }
+        Ok(())
+    }
+
+    fn check_rope_table(&self, table: &RopeTable) -> Result<(), String> {
+        let short = table.frequencies.len();
+        let long = table.long.as_ref().map_or(&[][..], |long| &long.frequencies);
+        if table.long.is_some() && long.len() != short {
+            return Err(format!("{short} frequencies, but {} for long sequences", long.len()));
+        }
+        if let Some(number) =
+            table.frequencies.iter().chain(long).chain([&table.magnitude]).find(|n| !n.is_finite())
+        {
+            return Err(format!("{number} is among its numbers"));
+        }
+        for divisors in table.divisors() {
+            let weight = self.weights.get(divisors).filter(|weight| weight.rows.is_none());
+            let shape = weight.map(|weight| weight.shape.as_slice());
+            if shape != Some(&[short]) {
+                return Err(format!("{short} divisors expected, shape {shape:?} found"));
             }
         }
         Ok(())
+    }
+}
+
+fn whole(why: String) -> Result<(), GraphError> {
+    Err(GraphError::Whole(why))
+}
+
+/// A shape is sound, and has as many rows as the weight takes of its tensor.
+fn check_weight(weight: &Weight) -> Result<(), GraphError> {
+    let Some((_, outer)) = weight.shape.split_last().filter(|_| weight.shape.len() <= 3) else {
+        return whole(format!("weight {}: shape {:?}", weight.role, weight.shape));
+    };
+    let count = outer.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
+    let Some(count) = count.filter(|_| !weight.shape.contains(&0)) else {
+        return whole(format!("weight {}: shape {:?}", weight.role, weight.shape));
+    };
+    match weight.rows {
+        Some([begin, end]) if end.checked_sub(begin) != Some(count) => whole(format!(
+            "weight {}: rows {:?} of a tensor, {count} expected",
+            weight.role, weight.rows
+        )),
+        _ => Ok(()),
     }
 }
 
@@ -181,27 +195,19 @@ impl Checker<'_> {
                 }
                 Ok(output)
             }
-            Op::RmsNorm { weight, eps, groups, .. } => {
-                self.divides(*groups, self.input(0))?;
-                finite("eps", *eps)?;
-                self.has_length("weight", *weight, self.input(0) / groups)?;
-                Ok(self.input(0))
+            Op::RmsNorm { weight, eps, groups, weight_add } => {
+                finite("weight_add", *weight_add)?;
+                self.norm(*weight, None, *eps, *groups)
             }
-            Op::LayerNorm { weight, bias, eps } => {
-                finite("eps", *eps)?;
-                self.has_length("weight", *weight, self.input(0))?;
-                if let Some(bias) = bias {
-                    self.has_length("bias", *bias, self.input(0))?;
-                }
-                Ok(self.input(0))
-            }
+            Op::LayerNorm { weight, bias, eps } => self.norm(*weight, *bias, *eps, 1),
             Op::Bias { weight } => {
                 self.has_length("weight", *weight, self.input(0))?;
                 Ok(self.input(0))
             }
             Op::Rope { heads, table, .. } => self.rope(*heads, *table),
-            Op::Attention { heads, cache, scale, window, .. } => {
+            Op::Attention { heads, cache, scale, window, softcap, .. } => {
                 finite("scale", *scale)?;
+                finite("softcap", softcap.unwrap_or(1.0))?;
                 if *window == Some(0) {
                     return Err("a window of 0 positions".to_owned());
                 }
@@ -229,6 +235,23 @@ impl Checker<'_> {
             Op::Softcap { cap } => finite("cap", *cap).map(|()| self.input(0)),
             Op::Activate { .. } | Op::SelectRows | Op::Pool { .. } => Ok(self.input(0)),
         }
+    }
+
+    fn norm(
+        &self,
+        weight: WeightId,
+        bias: Option<WeightId>,
+        eps: f32,
+        groups: usize,
+    ) -> Result<usize, String> {
+        let width = self.input(0);
+        self.divides(groups, width)?;
+        finite("eps", eps)?;
+        self.has_length("weight", weight, width / groups)?;
+        if let Some(bias) = bias {
+            self.has_length("bias", bias, width)?;
+        }
+        Ok(width)
     }
 
     fn rope(&self, heads: usize, table: usize) -> Result<usize, String> {

@@ -4,11 +4,13 @@
 //! and how scores are capped. Each of these is an option here, so that an architecture plugin says
 //! what is different and nothing else. Every size is checked against the checkpoint's tensors.
 
+mod experts;
 mod layers;
-mod writer;
 
 use crate::rope::in_group;
-use crate::{Activation, CheckpointView, Error, Graph, RopeScaling, RopeStyle};
+use crate::{Activation, CheckpointView, Embedding, Error, Graph, Norm, RopeScaling, RopeStyle};
+pub use experts::Experts;
+use serde_json::Value;
 
 /// Most layers a decoder may have.
 const LAYERS_MAX: usize = 512;
@@ -30,9 +32,12 @@ pub struct Decoder<'a> {
     sizes: Sizes,
     rope: Rope,
     norm: Norm,
+    placement: NormPlacement,
     options: Options,
     windows: Vec<Option<usize>>,
+    experts: Vec<Option<Experts>>,
     names: Vec<[&'static str; 3]>,
+    embedding: Option<Embedding>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +48,6 @@ struct Sizes {
     heads: usize,
     kv_heads: usize,
     head_dim: usize,
-    vocab: usize,
     context: usize,
 }
 
@@ -58,22 +62,26 @@ struct Rope {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Norm {
-    eps: f32,
-    weight_add: f32,
-    placement: NormPlacement,
-}
-
-#[derive(Debug, Clone, Copy)]
 struct Options {
     biases: Biases,
     qk_norm: bool,
     fused: bool,
+    causal: bool,
+    feed_forward: FeedForward,
     activation: Activation,
     embedding_scale: Option<f32>,
     attention_scale: f32,
     attention_softcap: Option<f32>,
     logit_softcap: Option<f32>,
+}
+
+/// What stands between the feed-forward projections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FeedForward {
+    /// One of two projections gates the other.
+    Gated,
+    /// A function of the one projection.
+    Plain,
 }
 
 /// Which projections have a bias.
@@ -91,19 +99,19 @@ impl<'a> Decoder<'a> {
     /// A hyper-parameter is missing, out of range or contradicts another.
     pub fn new(checkpoint: &'a CheckpointView) -> Result<Self, Error> {
         let sizes = Sizes::read(checkpoint)?;
-        let eps = checkpoint.number_or("rms_norm_eps", "attention.layer_norm_rms_epsilon", 1e-6)?;
-        if !(0.0..1.0).contains(&eps) {
-            return Err(Error::invalid(format!("norm epsilon is {eps}, from 0 to 1 expected")));
-        }
+        let eps = checkpoint.epsilon("rms_norm_eps", "attention.layer_norm_rms_epsilon", 1e-6)?;
         Ok(Self {
             checkpoint,
             sizes,
             rope: Rope::read(checkpoint, sizes)?,
-            norm: Norm { eps: eps as f32, weight_add: 0.0, placement: NormPlacement::Before },
+            norm: Norm::Rms { eps, weight_add: 0.0 },
+            placement: NormPlacement::Before,
             options: Options {
                 biases: Biases::default(),
                 qk_norm: false,
                 fused: false,
+                causal: true,
+                feed_forward: FeedForward::Gated,
                 activation: Activation::Silu,
                 embedding_scale: None,
                 attention_scale: (sizes.head_dim as f32).powf(-0.5),
@@ -111,7 +119,9 @@ impl<'a> Decoder<'a> {
                 logit_softcap: None,
             },
             windows: vec![None; sizes.layers],
+            experts: vec![None; sizes.layers],
             names: Vec::new(),
+            embedding: checkpoint.embedding()?,
         })
     }
 
@@ -151,14 +161,52 @@ impl<'a> Decoder<'a> {
         self
     }
 
-    /// Where the norms stand, and what is added to their weights.
+    /// Rows see later ones too, as in an encoder.
     #[must_use]
-    pub fn norms(mut self, placement: NormPlacement, weight_add: f32) -> Self {
-        self.norm = Norm { placement, weight_add, ..self.norm };
+    pub fn bidirectional(mut self) -> Self {
+        self.options.causal = false;
         self
     }
 
-    /// The function that gates the feed-forward part.
+    /// Where the norms stand, and what is added to the weights of RMS norms.
+    #[must_use]
+    pub fn norms(mut self, placement: NormPlacement, add: f32) -> Self {
+        self.placement = placement;
+        if let Norm::Rms { weight_add, .. } = &mut self.norm {
+            *weight_add = add;
+        }
+        self
+    }
+
+    /// Norms of whole rows subtract the mean and have a bias (StarCoder 2).
+    #[must_use]
+    pub fn layer_norm(mut self, eps: f32) -> Self {
+        self.norm = Norm::Layer { eps };
+        self
+    }
+
+    /// Nothing gates the feed-forward part: `down(f(up x))`.
+    #[must_use]
+    pub fn plain_feed_forward(mut self) -> Self {
+        self.options.feed_forward = FeedForward::Plain;
+        self
+    }
+
+    /// The mixture of experts that each layer has in place of a feed-forward part, or none.
+    #[must_use]
+    pub fn experts(mut self, experts: impl Fn(usize) -> Option<Experts>) -> Self {
+        self.experts = (0..self.sizes.layers).map(experts).collect();
+        self
+    }
+
+    /// The answer is a vector for each text, whatever the checkpoint says.
+    #[must_use]
+    pub fn embedding(mut self, embedding: Embedding) -> Self {
+        self.embedding = Some(embedding);
+        self
+    }
+
+    /// The function of the feed-forward part.
     #[must_use]
     pub fn activation(mut self, function: Activation) -> Self {
         self.options.activation = function;
@@ -199,6 +247,36 @@ impl<'a> Decoder<'a> {
     pub fn windows(mut self, window: impl Fn(usize) -> Option<usize>) -> Self {
         self.windows = (0..self.sizes.layers).map(window).collect();
         self
+    }
+
+    /// The same window in the layers that the configuration calls `sliding_attention`; where it
+    /// lists no kinds of layers, in those that `sliding` says.
+    ///
+    /// # Errors
+    /// The list has another length, or a kind that is not known.
+    pub fn windows_by_kind(
+        self,
+        window: Option<usize>,
+        sliding: impl Fn(usize) -> bool,
+    ) -> Result<Self, Error> {
+        let Some(kinds) = self.checkpoint.value("layer_types", "-") else {
+            return Ok(self.windows(|layer| window.filter(|_| sliding(layer))));
+        };
+        let kind = |kind: &Value| match kind.as_str() {
+            Some("sliding_attention") => Some(true),
+            Some("full_attention") => Some(false),
+            _ => None,
+        };
+        let list = kinds.as_array().filter(|kinds| kinds.len() == self.sizes.layers);
+        let listed: Option<Vec<_>> = list.and_then(|kinds| kinds.iter().map(kind).collect());
+        let listed = listed.ok_or_else(|| {
+            Error::invalid(format!(
+                "layer_types is {kinds}, `sliding_attention` or `full_attention` for each of {} \
+                 layers expected",
+                self.sizes.layers
+            ))
+        })?;
+        Ok(self.windows(|layer| window.filter(|_| listed[layer])))
     }
 
     /// Layers with a window rotate with this base, without scaling (Gemma 3).
@@ -267,22 +345,8 @@ impl Sizes {
             heads,
             kv_heads,
             head_dim,
-            vocab: vocab_size(checkpoint)?,
             context: checkpoint.count("max_position_embeddings", "context_length")?,
         })
-    }
-}
-
-/// The embedding's rows are the vocabulary; a configured size must agree with them.
-fn vocab_size(checkpoint: &CheckpointView) -> Result<usize, Error> {
-    let name = crate::tensor_names::tensor_name(&[], checkpoint, "embed", None);
-    let rows = checkpoint.tensor(&name).and_then(|tensor| tensor.shape.first().copied());
-    match (checkpoint.optional_count("vocab_size", "vocab_size")?, rows) {
-        (Some(size), Some(rows)) if size != rows => Err(Error::invalid(format!(
-            "vocabulary of {size} in the configuration, but tensor {name} has {rows} rows"
-        ))),
-        (Some(size), _) | (None, Some(size)) => Ok(size),
-        (None, None) => Err(Error::invalid(format!("tensor {name} is missing"))),
     }
 }
 
@@ -295,7 +359,12 @@ impl Rope {
             None => checkpoint.number_or("rope_theta", "rope.freq_base", 10_000.0)?,
         };
         let partial = checkpoint.optional_count("-", "rope.dimension_count")?;
-        let factor = checkpoint.number_or("partial_rotary_factor", "-", 1.0)?;
+        let factor = match checkpoint
+            .optional_number(&in_group(checkpoint, "partial_rotary_factor"), "-")?
+        {
+            Some(factor) => factor,
+            None => checkpoint.number_or("partial_rotary_factor", "-", 1.0)?,
+        };
         let rotated = partial.unwrap_or((sizes.head_dim as f64 * factor) as usize);
         if rotated == 0 || !rotated.is_multiple_of(2) || rotated > sizes.head_dim {
             return Err(Error::invalid(format!(
@@ -304,6 +373,16 @@ impl Rope {
             )));
         }
         let scaling = RopeScaling::read(checkpoint, sizes.context)?;
+        if let RopeScaling::LongRope { divisors: Some(divisors), .. } = &scaling
+            && divisors.iter().any(|list| list.len() != rotated / 2)
+        {
+            return Err(Error::invalid(format!(
+                "{} short and {} long rope factors found, {} of each expected",
+                divisors[0].len(),
+                divisors[1].len(),
+                rotated / 2
+            )));
+        }
         Ok(Self { theta, window_theta: None, scaling, style: RopeStyle::Neox, rotated })
     }
 }

@@ -30,8 +30,10 @@
 
 mod checkpoint;
 mod decoder;
+mod embedding;
 mod error;
 mod export;
+mod graph_writer;
 mod manifest;
 mod quantize;
 mod rope;
@@ -46,11 +48,13 @@ pub mod wire;
 mod writing;
 
 pub use checkpoint::{CheckpointInfo, Scheme, TensorInfo};
-pub use decoder::{Decoder, NormPlacement};
+pub use decoder::{Decoder, Experts, NormPlacement};
+pub use embedding::{Embedding, EmbeddingDense, EmbeddingRows};
 pub use error::{Error, ErrorKind};
 #[doc(hidden)]
 pub use export::{Provider, export_root};
 pub use graph::{self, Activation, Graph, RopeStyle, RopeTable};
+pub use graph_writer::{GraphWriter, Norm};
 #[doc(hidden)]
 pub use inventory;
 pub use manifest::{Manifest, Need, ProviderInfo};

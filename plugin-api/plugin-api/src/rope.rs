@@ -3,11 +3,13 @@
 //! The laws differ between model families, their use does not: a compute plugin multiplies a
 //! position by a frequency. Keeping the laws here means that each exists once for all devices.
 
-use crate::{CheckpointView, Error, RopeTable};
+use crate::{CheckpointView, Error, RopeTable, Scheme};
+use graph::LongRope;
+use serde_json::Value;
 use std::f64::consts::PI;
 
 /// How a checkpoint stretches its rotary embedding beyond the length it was trained with.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum RopeScaling {
     /// Not at all.
@@ -41,6 +43,15 @@ pub enum RopeScaling {
         /// Factor on cosines and sines; none is `0.1 ln(factor) + 1`.
         magnitude: Option<f64>,
     },
+    /// A divisor for each frequency, others for longer sequences (Ding et al., 2024).
+    LongRope {
+        /// Tokens above which a sequence is long: the context length of the training.
+        original_context: usize,
+        /// Factor on cosines and sines.
+        magnitude: f64,
+        /// Divisors of short and of long sequences; none is where tensors hold them (GGUF).
+        divisors: Option<[Vec<f64>; 2]>,
+    },
 }
 
 impl RopeScaling {
@@ -72,8 +83,9 @@ impl RopeScaling {
                 beta_slow: reader.number("beta_slow", "yarn_beta_slow")?.unwrap_or(1.0),
                 magnitude: reader.number("attention_factor", "yarn_attn_factor")?,
             }),
+            Some("longrope" | "su") => reader.long_rope(context_length),
             Some(other) => Err(Error::unsupported(format!(
-                "rope scaling `{other}` found; linear, llama3 and yarn are known"
+                "rope scaling `{other}` found; linear, llama3, yarn and longrope are known"
             ))),
         }
     }
@@ -81,28 +93,48 @@ impl RopeScaling {
 
 /// The frequencies of a head of `rotated` rotated values.
 #[must_use]
-pub fn rope_table(rotated: usize, theta: f64, scaling: RopeScaling) -> RopeTable {
+pub fn rope_table(rotated: usize, theta: f64, scaling: &RopeScaling) -> RopeTable {
     let plain = |pair: usize| theta.powf(-2.0 * pair as f64 / rotated as f64);
     let frequencies =
         (0..rotated / 2).map(|pair| scaled(scaling, plain(pair), pair, rotated, theta) as f32);
-    let magnitude = match scaling {
-        RopeScaling::Yarn { factor, magnitude, .. } => {
-            magnitude.unwrap_or(if factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 })
-        }
-        _ => 1.0,
-    };
-    RopeTable {
+    let mut table = RopeTable {
         frequencies: frequencies.collect(),
-        magnitude: magnitude as f32,
+        magnitude: 1.0,
         divisors: None,
         long: None,
+    };
+    match scaling {
+        RopeScaling::Yarn { factor, magnitude, .. } => {
+            let usual = if *factor > 1.0 { 0.1 * factor.ln() + 1.0 } else { 1.0 };
+            table.magnitude = magnitude.unwrap_or(usual) as f32;
+        }
+        RopeScaling::LongRope { original_context, magnitude, divisors } => {
+            table.magnitude = *magnitude as f32;
+            let divisors = divisors.as_ref().map(|[_, long]| long);
+            let frequencies = (0..rotated / 2).map(|pair| divided(plain(pair), divisors, pair));
+            table.long = Some(LongRope {
+                above: *original_context,
+                frequencies: frequencies.map(|frequency| frequency as f32).collect(),
+                divisors: None,
+            });
+        }
+        _ => {}
     }
+    table
 }
 
-fn scaled(scaling: RopeScaling, plain: f64, pair: usize, rotated: usize, theta: f64) -> f64 {
-    match scaling {
+/// A frequency by its own divisor; all are 1 where the checkpoint holds them as tensors.
+fn divided(plain: f64, divisors: Option<&Vec<f64>>, pair: usize) -> f64 {
+    divisors.and_then(|list| list.get(pair)).map_or(plain, |divisor| plain / divisor)
+}
+
+fn scaled(scaling: &RopeScaling, plain: f64, pair: usize, rotated: usize, theta: f64) -> f64 {
+    match *scaling {
         RopeScaling::None => plain,
         RopeScaling::Linear { factor } => plain / factor,
+        RopeScaling::LongRope { ref divisors, .. } => {
+            divided(plain, divisors.as_ref().map(|[short, _]| short), pair)
+        }
         RopeScaling::Llama3 { factor, low, high, original_context } => {
             let rotations = original_context * plain / (2.0 * PI);
             let keep = ((rotations - low) / (high - low)).clamp(0.0, 1.0);
@@ -145,7 +177,45 @@ impl<'a> Reader<'a> {
     fn kind(&self) -> Option<&'a str> {
         let text =
             |key: &str| self.checkpoint.text(&format!("{}.{key}", self.group), "rope.scaling.type");
-        text("rope_type").or_else(|| text("type"))
+        let found = text("rope_type").or_else(|| text("type"));
+        // GGUF files of Phi-3 name no law, but hold its divisors.
+        let implied = self.checkpoint.tensor("rope_factors_long.weight").map(|_| "longrope");
+        found.or(implied)
+    }
+
+    fn long_rope(&self, context_length: usize) -> Result<RopeScaling, Error> {
+        let key = "original_max_position_embeddings";
+        let inner = format!("{}.{key}", self.group);
+        let count = |hf, gguf| self.checkpoint.optional_count(hf, gguf);
+        let original = match count(&inner, "rope.scaling.original_context_length")? {
+            Some(original) => original,
+            None => count(key, "-")?.unwrap_or(context_length),
+        };
+        if original < 2 {
+            return Err(Error::invalid(format!("{key} is {original}, at least 2 expected")));
+        }
+        let ratio = context_length as f64 / original as f64;
+        let factor = self.number("factor", "-")?.unwrap_or(ratio).max(1.0);
+        let usual = (1.0 + factor.ln() / (original as f64).ln()).sqrt();
+        let divisors = match self.checkpoint.scheme() {
+            Scheme::Hf => Some([self.positive("short_factor")?, self.positive("long_factor")?]),
+            Scheme::Gguf => None,
+        };
+        Ok(RopeScaling::LongRope {
+            original_context: original,
+            magnitude: self.number("attention_factor", "attn_factor")?.unwrap_or(usual),
+            divisors,
+        })
+    }
+
+    /// A list of positive numbers of `config.json`.
+    fn positive(&self, key: &str) -> Result<Vec<f64>, Error> {
+        let key = format!("{}.{key}", self.group);
+        let value = self.checkpoint.value(&key, "-");
+        let positive = |value: &Value| value.as_f64().filter(|n| n.is_finite() && *n > 0.0);
+        let list = value.and_then(Value::as_array);
+        list.and_then(|list| list.iter().map(positive).collect())
+            .ok_or_else(|| Error::invalid(format!("{key} is no list of positive numbers")))
     }
 
     fn number(&self, hf: &str, gguf: &str) -> Result<Option<f64>, Error> {

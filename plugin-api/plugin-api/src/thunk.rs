@@ -16,6 +16,7 @@ pub(crate) use quantization::{dtype_names, quantization};
 pub(crate) use writer::writer;
 
 use crate::{Architecture, CheckpointView, Error, Quantizer};
+use graph::GgufModel;
 use plugin_abi::{ArchitectureV1, FacetHeader, QuantizerV1, Sink, Status, Text};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -60,8 +61,14 @@ pub(crate) const fn architecture<T: Architecture>() -> &'static ArchitectureV1 {
         fence("build", error, || {
             let info = serde_json::from_str(required(checkpoint, "checkpoint")?)
                 .map_err(|e| Error::invalid(format!("checkpoint description: {e}")))?;
-            let built = T::build(&CheckpointView::new(info))?;
+            let view = CheckpointView::new(info);
+            let mut built = T::build(&view)?;
             built.widths()?;
+            let in_gguf = |claim: &&&str| !claim.contains(char::is_uppercase);
+            if let (Some(parameters), Some(name)) = (view.noted(), T::CLAIMS.iter().find(in_gguf)) {
+                let architecture = (*name).to_owned();
+                built.gguf = built.gguf.or(Some(GgufModel { architecture, parameters }));
+            }
             crate::wire::write(graph, built.to_json()?.as_bytes());
             Ok(())
         })

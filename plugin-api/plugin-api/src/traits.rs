@@ -18,7 +18,7 @@ pub trait Architecture: Sync + 'static {
     /// Name of the provider, such as `qwen`.
     const NAME: &'static str;
     /// Architectures it answers for, as Hugging Face (`Qwen2ForCausalLM`) and GGUF (`qwen2`) call
-    /// them.
+    /// them. The first in lower case is the one that GGUF files of it are written with.
     const CLAIMS: &'static [&'static str];
     /// Of two architectures for one claim the higher score wins.
     const SCORE: u32 = 100;

@@ -3,9 +3,10 @@
 //! Every accessor names the key it wanted and what it found, because its error is read by somebody
 //! whose file does not load. Sizes are bounded here, once, so that builders may multiply them.
 
-use crate::{CheckpointInfo, Error, Scheme, TensorInfo};
-use serde_json::Value;
+use crate::{Activation, CheckpointInfo, Error, Scheme, TensorInfo};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// Largest hyper-parameter that counts something (layers, heads, widths, positions).
 const COUNT_MAX: u64 = 1 << 24;
@@ -18,6 +19,9 @@ pub struct CheckpointView {
     /// Where the configuration lies in the checkpoint's own, for messages: `text_config.`.
     config_prefix: String,
     tensor_prefix: String,
+    /// What was read of a checkpoint in another scheme, by GGUF's keys: what a GGUF file of the
+    /// model would say. Shared by all views of one checkpoint.
+    gguf: Arc<Mutex<Map<String, Value>>>,
 }
 
 impl CheckpointView {
@@ -26,7 +30,8 @@ impl CheckpointView {
     pub fn new(info: CheckpointInfo) -> Self {
         let by_name =
             info.tensors.iter().enumerate().map(|(index, t)| (t.name.clone(), index)).collect();
-        Self { info, by_name, config_prefix: String::new(), tensor_prefix: String::new() }
+        let (config_prefix, tensor_prefix) = (String::new(), String::new());
+        Self { info, by_name, config_prefix, tensor_prefix, gguf: Arc::default() }
     }
 
     /// The model inside a larger one whose configuration is the object at `key` and whose tensors
@@ -43,6 +48,20 @@ impl CheckpointView {
         part.config_prefix.push_str(&format!("{key}."));
         part.tensor_prefix.push_str(tensor_prefix);
         Ok(part)
+    }
+
+    /// The same model where the names of its tensors begin with one of `prefixes`, as they do in a
+    /// checkpoint of a model built around it.
+    #[must_use]
+    pub fn below_any(mut self, prefixes: &[&str]) -> Self {
+        let begins = |prefix: &&&str| {
+            let full = format!("{}{prefix}", self.tensor_prefix);
+            self.info.tensors.iter().any(|tensor| tensor.name.starts_with(&full))
+        };
+        if let Some(prefix) = prefixes.iter().find(begins) {
+            self.tensor_prefix.push_str(prefix);
+        }
+        self
     }
 
     /// The same with values for what a `config.json` leaves out; other schemes leave nothing out.
@@ -103,6 +122,25 @@ impl CheckpointView {
         if value.is_null() { None } else { Some(value) }
     }
 
+    /// Notes that a hyper-parameter which GGUF files keep under that key was read.
+    fn note<T: Into<Value>>(&self, gguf: &str, value: T) -> T
+    where
+        T: Clone,
+    {
+        if gguf != "-" && self.info.scheme != Scheme::Gguf {
+            let mut noted = self.gguf.lock().unwrap_or_else(PoisonError::into_inner);
+            noted.insert(gguf.to_owned(), value.clone().into());
+        }
+        value
+    }
+
+    /// The hyper-parameters that were read, by GGUF's keys; nothing of a GGUF file, which has its
+    /// own.
+    pub(crate) fn noted(&self) -> Option<Map<String, Value>> {
+        let noted = || self.gguf.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        (self.info.scheme != Scheme::Gguf).then(noted)
+    }
+
     /// The key as the checkpoint's owner knows it, for messages.
     fn key(&self, hf: &str, gguf: &str) -> String {
         match self.info.scheme {
@@ -118,7 +156,7 @@ impl CheckpointView {
     pub fn optional_count(&self, hf: &str, gguf: &str) -> Result<Option<usize>, Error> {
         let Some(value) = self.value(hf, gguf) else { return Ok(None) };
         match value.as_u64() {
-            Some(count @ 1..=COUNT_MAX) => Ok(Some(count as usize)),
+            Some(count @ 1..=COUNT_MAX) => Ok(Some(self.note(gguf, count) as usize)),
             _ => Err(Error::invalid(format!(
                 "{} is {value}, a whole number from 1 to {COUNT_MAX} expected",
                 self.key(hf, gguf)
@@ -142,7 +180,7 @@ impl CheckpointView {
     pub fn optional_number(&self, hf: &str, gguf: &str) -> Result<Option<f64>, Error> {
         let Some(value) = self.value(hf, gguf) else { return Ok(None) };
         match value.as_f64() {
-            Some(number) if number.is_finite() => Ok(Some(number)),
+            Some(number) if number.is_finite() => Ok(Some(self.note(gguf, number))),
             _ => Err(Error::invalid(format!(
                 "{} is {value}, a finite number expected",
                 self.key(hf, gguf)
@@ -155,18 +193,75 @@ impl CheckpointView {
     /// # Errors
     /// It is not a finite number.
     pub fn number_or(&self, hf: &str, gguf: &str, default: f64) -> Result<f64, Error> {
-        Ok(self.optional_number(hf, gguf)?.unwrap_or(default))
+        let found = self.optional_number(hf, gguf)?;
+        Ok(found.unwrap_or_else(|| self.note(gguf, default)))
     }
 
     /// Whether a switch is on; absent is off.
     #[must_use]
     pub fn switch(&self, hf: &str, gguf: &str) -> bool {
-        self.value(hf, gguf).and_then(Value::as_bool).unwrap_or(false)
+        self.switch_or(hf, gguf, false)
+    }
+
+    /// Whether a switch is on, or `default` when the checkpoint has none.
+    #[must_use]
+    pub fn switch_or(&self, hf: &str, gguf: &str, default: bool) -> bool {
+        self.note(gguf, self.value(hf, gguf).and_then(Value::as_bool).unwrap_or(default))
+    }
+
+    /// Positions that a row sees in layers with a window; some files write 0 where there is none.
+    ///
+    /// # Errors
+    /// It is no whole number up to 2^24.
+    pub fn window(&self) -> Result<Option<usize>, Error> {
+        let [hf, gguf] = ["sliding_window", "attention.sliding_window"];
+        match self.value(hf, gguf).and_then(Value::as_u64) {
+            Some(0) => Ok(None),
+            _ => self.optional_count(hf, gguf),
+        }
+    }
+
+    /// What a norm adds to the mean of squares or the variance.
+    ///
+    /// # Errors
+    /// It is no number from 0 to 1.
+    pub fn epsilon(&self, hf: &str, gguf: &str, default: f64) -> Result<f32, Error> {
+        let eps = self.number_or(hf, gguf, default)?;
+        if !(0.0..1.0).contains(&eps) {
+            return Err(Error::invalid(format!("norm epsilon is {eps}, from 0 to 1 expected")));
+        }
+        Ok(eps as f32)
+    }
+
+    /// The elementwise function that `config.json` names at that key, or `default`; GGUF files name
+    /// none.
+    ///
+    /// # Errors
+    /// The function is not known.
+    pub fn activation(&self, hf: &str, default: Activation) -> Result<Activation, Error> {
+        match self.text(hf, "-") {
+            Some(name) => activation(name).map_err(|error| error.context(self.key(hf, "-"))),
+            None => Ok(default),
+        }
     }
 
     /// Text if the checkpoint has it.
     #[must_use]
     pub fn text(&self, hf: &str, gguf: &str) -> Option<&str> {
-        self.value(hf, gguf).and_then(Value::as_str)
+        self.value(hf, gguf).and_then(Value::as_str).map(|text| self.note(gguf, text))
+    }
+}
+
+/// The function of that name in transformers.
+pub(crate) fn activation(name: &str) -> Result<Activation, Error> {
+    match name {
+        "silu" | "swish" => Ok(Activation::Silu),
+        "gelu" => Ok(Activation::Gelu),
+        "gelu_new" | "gelu_pytorch_tanh" => Ok(Activation::GeluTanh),
+        "relu" => Ok(Activation::Relu),
+        "sigmoid" => Ok(Activation::Sigmoid),
+        _ => Err(Error::unsupported(format!(
+            "activation `{name}` found; silu, gelu, gelu_pytorch_tanh, relu and sigmoid are known"
+        ))),
     }
 }

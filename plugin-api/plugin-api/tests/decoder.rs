@@ -1,9 +1,9 @@
 //! The decoder builder against hand-made checkpoint descriptions.
 
-use plugin_api::graph::Op;
+use plugin_api::graph::{Op, Output};
 use plugin_api::{
-    Activation, CheckpointInfo, CheckpointView, Decoder, Error, Graph, NormPlacement, Scheme,
-    TensorInfo,
+    Activation, CheckpointInfo, CheckpointView, Decoder, Error, Experts, Graph, NormPlacement,
+    Scheme, TensorInfo,
 };
 use serde_json::{Value, json};
 
@@ -143,6 +143,100 @@ fn options_change_the_layer_where_they_say() {
         })
         .collect();
     assert_eq!(windows, [(Some(8), 0.25, Some(50.0)), (None, 0.25, Some(50.0))]);
+}
+
+#[test]
+fn a_decoder_may_subtract_means_gate_nothing_and_see_both_sides() {
+    let mut list = tensors();
+    let mut add = |name: String, length: usize| {
+        list.push(TensorInfo::new(name, "f32".into(), vec![length]));
+    };
+    add("model.norm.bias".to_owned(), 16);
+    for layer in 0..2 {
+        add(format!("model.layers.{layer}.input_layernorm.bias"), 16);
+        add(format!("model.layers.{layer}.post_attention_layernorm.bias"), 16);
+        add(format!("model.layers.{layer}.mlp.up_proj.bias"), 24);
+        add(format!("model.layers.{layer}.mlp.down_proj.bias"), 16);
+    }
+    let view = view(config(), list);
+    let decoder = Decoder::new(&view).expect("valid").layer_norm(1e-3).plain_feed_forward();
+    let graph = decoder.feed_forward_bias(true).bidirectional().build().expect("valid");
+    graph.widths().expect("valid");
+    let count = |name: &str| graph.nodes.iter().filter(|node| node.op.name() == name).count();
+    let found = ["layer_norm", "rms_norm", "activate", "glu"].map(count);
+    assert_eq!(found, [5, 0, 2, 0]);
+    assert!(graph.needs_whole_sequences());
+    assert!(!graph.weights.iter().any(|weight| weight.role.ends_with("ffn_gate")));
+}
+
+#[test]
+fn experts_stand_in_the_layers_that_have_them() {
+    let mut config = config();
+    config["num_experts"] = json!(3);
+    config["num_experts_per_tok"] = json!(2);
+    let mut list = tensors();
+    let mut add = |name: &str, shape: [usize; 2]| {
+        let name = format!("model.layers.1.mlp.{name}.weight");
+        list.push(TensorInfo::new(name, "f32".into(), shape.to_vec()));
+    };
+    add("gate", [3, 16]);
+    for expert in 0..3 {
+        // 24 over two experts of a row, as older files count.
+        add(&format!("experts.{expert}.gate_proj"), [12, 16]);
+        add(&format!("experts.{expert}.up_proj"), [12, 16]);
+        add(&format!("experts.{expert}.down_proj"), [16, 12]);
+    }
+    let view = view(config, list);
+    let experts = Experts::read(&view).expect("sizes");
+    assert_eq!((experts.width, experts.shared_width, experts.normalize), (12, None, false));
+    let decoder = Decoder::new(&view).expect("valid");
+    let graph = decoder.experts(|layer| (layer == 1).then_some(experts)).build().expect("valid");
+    graph.widths().expect("valid");
+    let kinds: Vec<_> = graph
+        .nodes
+        .iter()
+        .filter(|node| matches!(node.op, Op::Glu { .. } | Op::Moe { .. }))
+        .map(|node| node.op.name())
+        .collect();
+    assert_eq!(kinds, ["glu", "moe"]);
+}
+
+#[test]
+fn an_embedding_model_needs_no_output_matrix_and_no_prefix() {
+    let mut config = config();
+    config["tie_word_embeddings"] = json!(false);
+    config["sentence_transformers"] = json!({"pooling": "mean", "normalize": true});
+    let bare = tensors().into_iter().map(|mut tensor| {
+        tensor.name = tensor.name.replace("model.", "");
+        tensor
+    });
+    let graph = build(config.clone(), bare.collect()).expect("valid");
+    assert_eq!(graph.output, Output::Embedding);
+    let names: Vec<_> = graph.nodes.iter().map(|node| node.op.name()).collect();
+    assert_eq!(names[names.len() - 3..], ["rms_norm", "pool", "normalize"]);
+    assert_eq!(build(config, tensors()).expect("valid").nodes, graph.nodes);
+}
+
+#[test]
+fn listed_kinds_of_layers_have_the_window() {
+    let windows = |kinds: Value| {
+        let mut config = config();
+        config["layer_types"] = kinds;
+        let view = view(config, tensors());
+        let decoder = Decoder::new(&view)?.windows_by_kind(Some(8), |layer| layer == 0)?;
+        let nodes = decoder.build()?.nodes;
+        Ok::<_, Error>(nodes.into_iter().fold(Vec::new(), |mut all, node| {
+            if let Op::Attention { window, .. } = node.op {
+                all.push(window);
+            }
+            all
+        }))
+    };
+    assert_eq!(windows(Value::Null), Ok(vec![Some(8), None]));
+    let listed = json!(["full_attention", "sliding_attention"]);
+    assert_eq!(windows(listed), Ok(vec![None, Some(8)]));
+    let error = windows(json!(["full_attention"])).expect_err("one kind for two layers");
+    assert!(error.message().contains("for each of 2 layers"), "{error}");
 }
 
 #[test]

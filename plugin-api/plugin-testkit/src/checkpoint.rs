@@ -1,4 +1,4 @@
-//! Descriptions of small decoder checkpoints, without weights.
+//! Descriptions of small checkpoints, without weights.
 //!
 //! An architecture sees names and shapes only, so a description is all a suite needs. The sizes
 //! are small and all different, so that a swapped pair of them does not go unseen.
@@ -14,17 +14,26 @@ const HEAD_DIM: usize = 8;
 const LAYERS: usize = 3;
 const VOCAB: usize = 100;
 
-/// Describes a checkpoint of a Llama-like decoder in Hugging Face's naming, to be changed where a
-/// family differs.
+/// Describes a checkpoint of a Llama-like decoder, to be changed where a family differs; or that
+/// of another model, from nothing.
 #[derive(Debug, Clone)]
 pub struct DecoderCheckpoint {
+    scheme: Scheme,
     architecture: String,
     config: Map<String, Value>,
     tensors: Vec<TensorInfo>,
 }
 
 impl DecoderCheckpoint {
-    /// A decoder of three layers with a tied embedding, for the named architecture.
+    /// A checkpoint without configuration and tensors.
+    #[must_use]
+    pub fn empty(scheme: Scheme, architecture: &str) -> Self {
+        let (config, tensors) = (Map::new(), Vec::new());
+        Self { scheme, architecture: architecture.to_owned(), config, tensors }
+    }
+
+    /// A decoder of three layers with a tied embedding, for the named architecture, in Hugging
+    /// Face's naming.
     #[must_use]
     pub fn hf(architecture: &str) -> Self {
         let config = [
@@ -41,9 +50,10 @@ impl DecoderCheckpoint {
             ("rope_theta", json!(10000.0)),
             ("tie_word_embeddings", json!(true)),
         ];
-        let config = config.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let checkpoint =
-            Self { architecture: architecture.to_owned(), config, tensors: Vec::new() };
+            config.into_iter().fold(Self::empty(Scheme::Hf, architecture), |all, (key, value)| {
+                all.config(key, value)
+            });
         let query = HEADS * HEAD_DIM;
         let kv = KV_HEADS * HEAD_DIM;
         checkpoint
@@ -60,6 +70,41 @@ impl DecoderCheckpoint {
             .layer_tensor("mlp.down_proj.weight", &[WIDTH, FFN_WIDTH])
     }
 
+    /// The same decoder in llama.cpp's naming.
+    #[must_use]
+    pub fn gguf(architecture: &str) -> Self {
+        let config = [
+            ("embedding_length", json!(WIDTH)),
+            ("feed_forward_length", json!(FFN_WIDTH)),
+            ("block_count", json!(LAYERS)),
+            ("attention.head_count", json!(HEADS)),
+            ("attention.head_count_kv", json!(KV_HEADS)),
+            ("attention.key_length", json!(HEAD_DIM)),
+            ("context_length", json!(64)),
+            ("attention.layer_norm_rms_epsilon", json!(1e-5)),
+            ("rope.freq_base", json!(10000.0)),
+        ];
+        let checkpoint = config
+            .into_iter()
+            .fold(Self::empty(Scheme::Gguf, architecture), |all, (key, value)| {
+                all.config(&format!("{architecture}.{key}"), value)
+            });
+        let query = HEADS * HEAD_DIM;
+        let kv = KV_HEADS * HEAD_DIM;
+        checkpoint
+            .tensor("token_embd.weight", &[VOCAB, WIDTH])
+            .tensor("output_norm.weight", &[WIDTH])
+            .layer_tensor("attn_norm.weight", &[WIDTH])
+            .layer_tensor("ffn_norm.weight", &[WIDTH])
+            .layer_tensor("attn_q.weight", &[query, WIDTH])
+            .layer_tensor("attn_k.weight", &[kv, WIDTH])
+            .layer_tensor("attn_v.weight", &[kv, WIDTH])
+            .layer_tensor("attn_output.weight", &[WIDTH, query])
+            .layer_tensor("ffn_gate.weight", &[FFN_WIDTH, WIDTH])
+            .layer_tensor("ffn_up.weight", &[FFN_WIDTH, WIDTH])
+            .layer_tensor("ffn_down.weight", &[WIDTH, FFN_WIDTH])
+    }
+
     /// Sets a key of the configuration.
     #[must_use]
     pub fn config(mut self, key: &str, value: Value) -> Self {
@@ -74,12 +119,25 @@ impl DecoderCheckpoint {
         self
     }
 
-    /// Adds a tensor to every layer: `model.layers.N.` and `name`.
+    /// Adds a tensor to every layer: `name` with the layer for `{}`, or, where it has none, below
+    /// `model.layers.N.` or `blk.N.`.
     #[must_use]
     pub fn layer_tensor(mut self, name: &str, shape: &[usize]) -> Self {
+        let below = match self.scheme {
+            _ if name.contains("{}") => "",
+            Scheme::Gguf => "blk.{}.",
+            _ => "model.layers.{}.",
+        };
         for layer in 0..LAYERS {
-            self = self.tensor(&format!("model.layers.{layer}.{name}"), shape);
+            self = self.tensor(&format!("{below}{name}").replace("{}", &layer.to_string()), shape);
         }
+        self
+    }
+
+    /// Removes the tensors with one of `parts` in their names.
+    #[must_use]
+    pub fn without(mut self, parts: &[&str]) -> Self {
+        self.tensors.retain(|tensor| !parts.iter().any(|part| tensor.name.contains(part)));
         self
     }
 
@@ -88,7 +146,7 @@ impl DecoderCheckpoint {
     pub fn info(&self) -> CheckpointInfo {
         let values: usize = self.tensors.iter().map(|t| t.shape.iter().product::<usize>()).sum();
         CheckpointInfo::new(
-            Scheme::Hf,
+            self.scheme,
             self.architecture.clone(),
             self.config.clone(),
             self.tensors.clone(),

@@ -1,13 +1,14 @@
 //! Gemma 2 and the text part of Gemma 3: norms around both parts of a layer, scaled embeddings,
 //! windows in most layers; caps on scores in the older, normalised heads and a second rope base
-//! in the newer.
+//! in the newer. EmbeddingGemma is the newer with rows that see both sides.
 //!
-//! Sources: transformers' `modeling_gemma2.py` and `modeling_gemma3.py`; llama.cpp's `gemma2` and
-//! `gemma3`. Published configurations leave out what transformers has as default, so the defaults
+//! Sources: transformers' `modeling_gemma2.py` and `modeling_gemma3.py`; llama.cpp's `gemma2`,
+//! `gemma3` and `gemma-embedding`. Published configurations leave out what transformers has as default, so the defaults
 //! are here too.
 
 use plugin_api::{
-    Activation, Architecture, CheckpointView, Decoder, Error, Graph, NormPlacement, Scheme,
+    Activation, Architecture, CheckpointView, Decoder, Embedding, Error, Graph, NormPlacement,
+    Scheme,
 };
 
 /// Defaults of transformers' `Gemma2Config`.
@@ -33,6 +34,9 @@ const GEMMA3_DEFAULTS: &[(&str, u64)] = &[
     ("rope_theta", 1_000_000),
 ];
 
+/// What llama.cpp calls EmbeddingGemma.
+const GGUF_EMBEDDING: &str = "gemma-embedding";
+
 /// What llama.cpp takes where a `gemma2` file names no caps.
 const GGUF_SOFTCAPS: [f64; 2] = [50.0, 30.0];
 
@@ -51,7 +55,7 @@ impl Architecture for Gemma2 {
             _ => (None, None),
         };
         // The 27B alone, known by its layers, scales scores by its width over its heads.
-        gemma(checkpoint, Family { pattern: 2, layers_of_27b: 46 })?
+        gemma(checkpoint, Family { pattern: 2, layers_of_27b: 46, bidirectional: false })?
             .softcaps(
                 softcap(checkpoint, "attn_logit_softcapping", attention)?,
                 softcap(checkpoint, "final_logit_softcapping", logits)?,
@@ -60,14 +64,19 @@ impl Architecture for Gemma2 {
     }
 }
 
-/// Gemma 3, its text part where the checkpoint sees images too.
+/// Gemma 3, its text part where the checkpoint sees images too; and EmbeddingGemma.
 #[derive(Debug)]
 pub struct Gemma3;
 
 impl Architecture for Gemma3 {
     const NAME: &'static str = "gemma3";
-    const CLAIMS: &'static [&'static str] =
-        &["Gemma3ForCausalLM", "Gemma3ForConditionalGeneration", "gemma3"];
+    const CLAIMS: &'static [&'static str] = &[
+        "Gemma3ForCausalLM",
+        "Gemma3ForConditionalGeneration",
+        "Gemma3TextModel",
+        "gemma3",
+        GGUF_EMBEDDING,
+    ];
 
     fn build(checkpoint: &CheckpointView) -> Result<Graph, Error> {
         let text = match checkpoint.value("text_config", "-") {
@@ -80,14 +89,21 @@ impl Architecture for Gemma3 {
             Some(base) => base,
             None => checkpoint.number_or("rope_local_base_freq", "-", 10_000.0)?,
         };
-        gemma(checkpoint, Family { pattern: 6, layers_of_27b: 62 })?
+        let bidirectional = checkpoint.architecture() == GGUF_EMBEDDING
+            || checkpoint.switch("use_bidirectional_attention", "-");
+        let decoder = gemma(checkpoint, Family { pattern: 6, layers_of_27b: 62, bidirectional })?
             .qk_norm()
             .window_rope_base(local)
             .softcaps(
                 softcap(checkpoint, "attn_logit_softcapping", None)?,
                 softcap(checkpoint, "final_logit_softcapping", None)?,
-            )
-            .build()
+            );
+        if !bidirectional {
+            return decoder.build();
+        }
+        // Rows that see later ones cannot answer with the next.
+        let embedding = checkpoint.embedding()?.unwrap_or_else(Embedding::mean);
+        decoder.bidirectional().embedding(embedding).build()
     }
 }
 
@@ -98,6 +114,8 @@ struct Family {
     pattern: usize,
     /// Layers of the one size whose scores GGUF files do not say how to scale.
     layers_of_27b: usize,
+    /// Whether rows see later ones too.
+    bidirectional: bool,
 }
 
 /// What both generations have.
@@ -117,8 +135,13 @@ fn gemma<'a>(checkpoint: &'a CheckpointView, family: Family) -> Result<Decoder<'
     let decoder = Decoder::new(checkpoint)?;
     let width = checkpoint.count("hidden_size", "embedding_length")?;
     let score_width = score_width(checkpoint, &decoder, family.layers_of_27b)?;
-    let windows = windows(checkpoint, decoder.layers(), family.pattern)?;
-    Ok(decoder
+    let pattern = checkpoint
+        .optional_count("sliding_window_pattern", "attention.sliding_window_pattern")?
+        .unwrap_or(family.pattern);
+    let window = checkpoint.window()?;
+    // Configurations count the window over both sides.
+    let window = window.map(|window| if family.bidirectional { window / 2 + 1 } else { window });
+    decoder
         .norms(NormPlacement::Around, weight_add)
         .rename(
             "ffn_norm",
@@ -130,7 +153,7 @@ fn gemma<'a>(checkpoint: &'a CheckpointView, family: Family) -> Result<Decoder<'
         .activation(Activation::GeluTanh)
         .embedding_scale((width as f32).sqrt())
         .attention_scale(score_width.powf(-0.5) as f32)
-        .windows(|layer| windows[layer]))
+        .windows_by_kind(window, |layer| !(layer + 1).is_multiple_of(pattern))
 }
 
 /// The number whose root divides the attention scores.
@@ -153,35 +176,6 @@ fn score_width(
         return Ok(width as f64 / heads as f64);
     }
     Ok(decoder.head_dim() as f64)
-}
-
-/// The window of each layer: as listed, else in all but the last layer of each pattern.
-fn windows(
-    checkpoint: &CheckpointView,
-    layers: usize,
-    pattern: usize,
-) -> Result<Vec<Option<usize>>, Error> {
-    let window = checkpoint.optional_count("sliding_window", "attention.sliding_window")?;
-    let Some(kinds) = checkpoint.value("layer_types", "-") else {
-        let pattern = checkpoint
-            .optional_count("sliding_window_pattern", "attention.sliding_window_pattern")?
-            .unwrap_or(pattern);
-        let sees_window = |layer: usize| !(layer + 1).is_multiple_of(pattern);
-        return Ok((0..layers).map(|layer| window.filter(|_| sees_window(layer))).collect());
-    };
-    let invalid = || {
-        Error::invalid(format!(
-            "layer_types is {kinds}, `sliding_attention` or `full_attention` for each of \
-             {layers} layers expected"
-        ))
-    };
-    let kinds = kinds.as_array().filter(|kinds| kinds.len() == layers).ok_or_else(invalid)?;
-    let kind = |kind: Option<&str>| match kind {
-        Some("sliding_attention") => Ok(window),
-        Some("full_attention") => Ok(None),
-        _ => Err(invalid()),
-    };
-    kinds.iter().map(|value| kind(value.as_str())).collect()
 }
 
 /// A cap under the same name in both schemes, or `default`.

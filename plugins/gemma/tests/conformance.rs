@@ -1,9 +1,10 @@
 //! The testkit's suite, and what tells the generations apart.
 
-use plugin_api::graph::Op;
+use plugin_api::graph::{Op, Output};
 use plugin_api::{Architecture, CheckpointInfo, CheckpointView, Error, Graph};
 use plugin_gemma::{Gemma2, Gemma3};
 use plugin_testkit::{DecoderCheckpoint, architecture};
+use serde_json::json;
 
 fn count(info: &CheckpointInfo, key: &str) -> usize {
     let value = info.config[key].as_u64().expect("the testkit's decoder has it");
@@ -39,6 +40,45 @@ fn with_vision() -> CheckpointInfo {
     let text = std::mem::take(&mut info.config);
     info.config.insert("text_config".to_owned(), text.into());
     info
+}
+
+/// EmbeddingGemma as sentence-transformers has it: no `model.`, dense layers in other files.
+fn embedding() -> CheckpointInfo {
+    let dense = ["2_Dense.linear.weight", "3_Dense.linear.weight"];
+    let files = json!({
+        "pooling": "mean",
+        "normalize": true,
+        "dense": dense.map(|tensor| json!({"tensor": tensor, "activation": "identity"})),
+    });
+    let width = count(&DecoderCheckpoint::hf("-").info(), "hidden_size");
+    let mut info = gemma3("Gemma3TextModel")
+        .config("use_bidirectional_attention", true.into())
+        .config("sentence_transformers", files)
+        .tensor(dense[0], &[3 * width, width])
+        .tensor(dense[1], &[width, 3 * width])
+        .info();
+    for tensor in &mut info.tensors {
+        tensor.name = tensor.name.replace("model.", "");
+    }
+    info
+}
+
+fn gguf_embedding() -> DecoderCheckpoint {
+    let info = DecoderCheckpoint::hf("-").info();
+    let (width, head_dim) = (count(&info, "hidden_size"), count(&info, "head_dim"));
+    let name = "gemma-embedding";
+    DecoderCheckpoint::gguf(name)
+        .layer_tensor("attn_q_norm.weight", &[head_dim])
+        .layer_tensor("attn_k_norm.weight", &[head_dim])
+        .layer_tensor("post_attention_norm.weight", &[width])
+        .layer_tensor("post_ffw_norm.weight", &[width])
+        .config(&format!("{name}.attention.sliding_window"), 8.into())
+        .config(&format!("{name}.attention.sliding_window_pattern"), 3.into())
+        .config(&format!("{name}.pooling_type"), 1.into())
+        .config(&format!("{name}.dense_2_feat_out"), (3 * width).into())
+        .config(&format!("{name}.dense_3_feat_out"), width.into())
+        .tensor("dense_2.weight", &[3 * width, width])
+        .tensor("dense_3.weight", &[width, 3 * width])
 }
 
 fn built<T: Architecture>(info: CheckpointInfo) -> Result<Graph, Error> {
@@ -87,6 +127,31 @@ fn both_generations_conform() {
     architecture::<Gemma2>(&gemma2().info());
     architecture::<Gemma3>(&gemma3("Gemma3ForCausalLM").info());
     architecture::<Gemma3>(&with_vision());
+    architecture::<Gemma3>(&embedding());
+    architecture::<Gemma3>(&gguf_embedding().info());
+}
+
+#[test]
+fn embedding_gemma_sees_both_sides_and_ends_with_its_dense_layers() {
+    let [hf, gguf] = [graph::<Gemma3>(embedding()), graph::<Gemma3>(gguf_embedding().info())];
+    let names =
+        |graph: &Graph| -> Vec<_> { graph.nodes.iter().map(|node| node.op.name()).collect() };
+    let end = names(&hf)[names(&hf).len() - 5..].to_vec();
+    assert_eq!(end, ["rms_norm", "pool", "linear", "linear", "normalize"]);
+    assert_eq!(names(&hf), names(&gguf));
+    for graph in [hf, gguf] {
+        assert_eq!(graph.output, Output::Embedding);
+        assert!(graph.needs_whole_sequences());
+        // 8 positions over both sides: 4 on each, and the row itself.
+        assert_eq!(windows(&graph), [Some(5), Some(5), None]);
+    }
+}
+
+#[test]
+fn a_text_model_without_pooling_generates() {
+    let graph = graph::<Gemma3>(gemma3("Gemma3TextModel").info());
+    assert_eq!(graph.output, Output::Logits);
+    assert!(!graph.needs_whole_sequences());
 }
 
 #[test]

@@ -1,10 +1,11 @@
-//! Llama 2 and 3, and Mistral: the decoder as the SDK starts it; and Phi-3, the same with fewer,
-//! larger tensors.
+//! Llama 2 and 3, and Mistral: the decoder as the SDK starts it; Phi-3, the same with fewer,
+//! larger tensors; and StarCoder 2, with norms that subtract the mean and no gate.
 //!
-//! Sources: transformers' `modeling_llama.py`, `modeling_mistral.py` and
-//! `modeling_phi3.py`; llama.cpp's `llama`.
+//! Sources: transformers' `modeling_llama.py`, `modeling_mistral.py`, `modeling_phi3.py` and
+//! `modeling_starcoder2.py`; llama.cpp's `llama`, `phi3` and `starcoder2`.
 
-use plugin_api::{Architecture, CheckpointView, Decoder, Error, Graph, RopeStyle, Scheme};
+use plugin_api::{Activation, Architecture, CheckpointView, Decoder, Error, Graph};
+use plugin_api::{RopeStyle, Scheme};
 
 /// The Llama family.
 #[derive(Debug)]
@@ -13,11 +14,11 @@ pub struct Llama;
 impl Architecture for Llama {
     const NAME: &'static str = "llama";
     const CLAIMS: &'static [&'static str] =
-        &["LlamaForCausalLM", "MistralForCausalLM", "llama", "mistral"];
+        &["LlamaForCausalLM", "MistralForCausalLM", "MistralModel", "llama", "mistral"];
 
     fn build(checkpoint: &CheckpointView) -> Result<Graph, Error> {
         let bias = checkpoint.switch("attention_bias", "-");
-        let window = checkpoint.optional_count("sliding_window", "attention.sliding_window")?;
+        let window = checkpoint.window()?;
         // GGUF files of this family store the rows of q and k in the order of the original paper.
         let style = match checkpoint.scheme() {
             Scheme::Gguf => RopeStyle::Interleaved,
@@ -33,20 +34,49 @@ impl Architecture for Llama {
     }
 }
 
-/// Phi-3, from Hugging Face checkpoints; those with the rope law longrope are refused.
+/// Phi-3.
 #[derive(Debug)]
 pub struct Phi3;
 
 impl Architecture for Phi3 {
     const NAME: &'static str = "phi3";
-    const CLAIMS: &'static [&'static str] = &["Phi3ForCausalLM"];
+    const CLAIMS: &'static [&'static str] = &["Phi3ForCausalLM", "phi3"];
 
     fn build(checkpoint: &CheckpointView) -> Result<Graph, Error> {
-        let window = checkpoint.optional_count("sliding_window", "-")?;
+        let window = checkpoint.window()?;
         Decoder::new(checkpoint)?.fused().windows(|_| window).build()
+    }
+}
+
+/// StarCoder 2.
+#[derive(Debug)]
+pub struct Starcoder2;
+
+impl Architecture for Starcoder2 {
+    const NAME: &'static str = "starcoder2";
+    const CLAIMS: &'static [&'static str] = &["Starcoder2ForCausalLM", "starcoder2"];
+
+    fn build(checkpoint: &CheckpointView) -> Result<Graph, Error> {
+        let bias = checkpoint.switch_or("use_bias", "-", true);
+        let window = checkpoint.window()?;
+        let eps = checkpoint.epsilon("norm_epsilon", "attention.layer_norm_epsilon", 1e-5)?;
+        Decoder::new(checkpoint)?
+            .layer_norm(eps)
+            .plain_feed_forward()
+            .activation(checkpoint.activation("hidden_act", Activation::GeluTanh)?)
+            .qkv_bias(bias)
+            .attention_output_bias(bias)
+            .feed_forward_bias(bias)
+            .windows(|_| window)
+            .rename("ffn_up", "model.layers.{}.mlp.c_fc.weight", "blk.{}.ffn_up.weight")
+            .rename("ffn_up_bias", "model.layers.{}.mlp.c_fc.bias", "blk.{}.ffn_up.bias")
+            .rename("ffn_down", "model.layers.{}.mlp.c_proj.weight", "blk.{}.ffn_down.weight")
+            .rename("ffn_down_bias", "model.layers.{}.mlp.c_proj.bias", "blk.{}.ffn_down.bias")
+            .build()
     }
 }
 
 plugin_api::register!(architecture: Llama);
 plugin_api::register!(architecture: Phi3);
+plugin_api::register!(architecture: Starcoder2);
 plugin_api::export_plugin!();

@@ -84,7 +84,13 @@ fn parameters(export: &Export, architecture: &str) -> Map<String, Value> {
     match &export.graph.gguf {
         Some(model) => {
             for (key, value) in &model.parameters {
-                parameters.insert(format!("{architecture}.{key}"), value.clone());
+                parameters.insert(format!("{architecture}.{key}"), whole(key, value));
+            }
+            // Readers take a head of values to be as long as the width has room for.
+            let [keys, values] =
+                ["key", "value"].map(|what| format!("{architecture}.attention.{what}_length"));
+            if let Some(length) = parameters.get(&keys).cloned() {
+                parameters.entry(values).or_insert(length);
             }
         }
         None => {
@@ -100,6 +106,14 @@ fn parameters(export: &Export, architecture: &str) -> Map<String, Value> {
         parameters.retain(|key, _| !key.starts_with(&format!("{architecture}.rope.scaling.")));
     }
     parameters
+}
+
+/// Lengths and counts are whole numbers in every reader, whatever the law that was read says.
+fn whole(key: &str, value: &Value) -> Value {
+    match value.as_f64() {
+        Some(number) if number.fract() == 0.0 && key.ends_with("_length") => (number as u64).into(),
+        _ => value.clone(),
+    }
 }
 
 /// Whether the law of the rope is written as a tensor of divisors: GGUF has no word for Llama 3's.

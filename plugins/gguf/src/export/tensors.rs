@@ -9,7 +9,7 @@
 use super::head;
 use crate::tensor_types::{self, TensorType};
 use plugin_api::graph::{Graph, Op, RopeStyle, RopeTable, Weight, WeightId};
-use plugin_api::{Error, Export};
+use plugin_api::{Error, Export, Scheme};
 use std::collections::BTreeMap;
 
 /// Architectures whose files have rows in the order of the original rotation.
@@ -70,7 +70,7 @@ pub(super) fn tensors(export: &Export) -> Result<Vec<Tensor>, Error> {
     let mut by_name: BTreeMap<&str, usize> = BTreeMap::new();
     let mut tensors: Vec<Tensor> = Vec::new();
     for (index, weight) in graph.weights.iter().enumerate() {
-        let name = weight.gguf.as_deref().unwrap_or(&weight.tensor);
+        let name = name(export, weight)?;
         let tensor_type = tensor_types::named(&export.tensors[index].dtype).ok_or_else(|| {
             Error::unsupported(format!(
                 "{name}: a GGUF file has no type {}; choose a recipe of ggml's types",
@@ -87,6 +87,18 @@ pub(super) fn tensors(export: &Export) -> Result<Vec<Tensor>, Error> {
     }
     tensors.extend(rope_tensors(export)?);
     Ok(tensors)
+}
+
+/// Name of a weight's tensor in the file.
+fn name<'e>(export: &Export, weight: &'e Weight) -> Result<&'e str, Error> {
+    match (&weight.gguf, export.checkpoint.scheme) {
+        (Some(name), _) => Ok(name),
+        (None, Scheme::Gguf) => Ok(&weight.tensor),
+        (None, _) => Err(Error::unsupported(format!(
+            "tensor {} ({}) has no name in GGUF files that its plugin knows",
+            weight.tensor, weight.role
+        ))),
+    }
 }
 
 /// What the file stores otherwise than the graph has it.

@@ -1,19 +1,24 @@
 //! Validation, passes and the JSON form of a graph.
+//!
+//! Here are the model that the tests change, and what concerns a graph as a whole; the files of
+//! this folder hold the operations, the passes and damaged graphs.
+
+mod damaged;
+mod ops;
+mod passes;
 
 use graph::{
-    Activation, CacheSpec, Graph, GraphError, Node, OPSET, Op, Output, RopeStyle, RopeTable,
-    Weight, fold_rope_divisors, simplify,
+    Activation, CacheSpec, Expert, Graph, GraphError, LongRope, Node, OPSET, Op, Output, Pooling,
+    RopeStyle, RopeTable, Weight,
 };
+
+fn weight(role: &str, shape: &[usize]) -> Weight {
+    let (role, tensor) = (role.to_owned(), format!("t.{role}"));
+    Weight { role, tensor, shape: shape.to_vec(), rows: None, gguf: None }
+}
 
 /// A one-layer model without a feed-forward part: vocabulary 10, width 8, 2 heads of 4.
 fn tiny() -> Graph {
-    let weight = |role: &str, shape: &[usize]| Weight {
-        role: role.to_owned(),
-        tensor: format!("t.{role}"),
-        shape: shape.to_vec(),
-        rows: None,
-        gguf: None,
-    };
     let node = |op, inputs: &[usize]| Node { op, inputs: inputs.to_vec() };
     let linear = |weight| Op::Linear { weight, bias: None };
     let rope = Op::Rope { heads: 2, table: 0, style: RopeStyle::Neox };
@@ -71,6 +76,9 @@ fn what_does_not_fit_is_refused_by_node() {
     check_refused(|g| g.weights[2].shape = vec![0], "weight norm: shape [0]");
     check_refused(|g| g.weights[1].rows = Some([4, 11]), "rows Some([4, 11]) of a tensor, 8");
     check_refused(|g| g.weights[1].rows = Some([9, 1]), "rows Some([9, 1]) of a tensor, 8");
+    check_refused(|g| g.weights[2].rows = Some([0, 8]), "rows Some([0, 8]) of a tensor, 1");
+    check_refused(|g| g.weights[2].shape = vec![usize::MAX, 3, 8], "weight norm: shape");
+    check_refused(|g| g.weights[2].shape = vec![1, 1, 1, 8], "weight norm: shape");
     check_refused(|g| g.caches[0].kv_heads = 3, "2 cannot be split into 3");
     check_refused(|g| g.caches[0].kv_heads = 0, "cache 0: 0 heads");
     check_refused(|g| g.caches[0].head_dim = usize::MAX, "cache 0");
@@ -96,25 +104,58 @@ fn what_does_not_fit_is_refused_by_node() {
 fn json_keeps_the_whole_graph() {
     let mut graph = tiny();
     graph.weights[1].rows = Some([16, 24]);
+    graph.weights.push(weight("long", &[2]));
+    graph.rope_tables[0].long =
+        Some(LongRope { above: 8, frequencies: vec![0.5, 0.05], divisors: Some(3) });
     let json = graph.to_json().expect("finite");
     assert_eq!(Graph::from_json(&json).expect("round trip"), graph);
 }
 
 #[test]
 fn every_op_name_is_the_one_on_the_wire() {
-    let ops = [
-        Op::Embed { weight: 0 },
-        Op::Scale { by: 2.0 },
-        Op::Softcap { cap: 3.0 },
-        Op::Activate { function: Activation::Relu },
-        Op::Glu { function: Activation::Silu },
-        Op::Mul,
-    ];
-    for op in ops {
+    let every = every_op();
+    assert_eq!(every.iter().map(Op::name).collect::<Vec<_>>(), Op::NAMES);
+    for op in every {
         let json = serde_json::to_value(&op).expect("plain data");
         assert_eq!(json["op"], op.name());
         assert!(Op::is_known(op.name()));
+        assert_eq!(serde_json::from_value::<Op>(json).expect("round trip"), op);
     }
+}
+
+/// One of each, in the order of the opset.
+fn every_op() -> Vec<Op> {
+    let function = Activation::Silu;
+    let expert = Expert { gate: 1, up: 1, down: 1 };
+    vec![
+        Op::Embed { weight: 0 },
+        Op::EmbedPosition { weight: 0 },
+        Op::Linear { weight: 1, bias: Some(2) },
+        Op::RmsNorm { weight: 2, eps: 1e-5, groups: 1, weight_add: 1.0 },
+        Op::LayerNorm { weight: 2, bias: Some(2), eps: 1e-5 },
+        Op::Rope { heads: 2, table: 0, style: RopeStyle::Interleaved },
+        Op::Attention {
+            heads: 2,
+            cache: 0,
+            scale: 0.5,
+            causal: false,
+            window: Some(3),
+            softcap: Some(50.0),
+        },
+        Op::Add,
+        Op::Mul,
+        Op::Bias { weight: 2 },
+        Op::ScaleRows,
+        Op::Scale { by: 2.0 },
+        Op::Softcap { cap: 3.0 },
+        Op::Activate { function: Activation::Relu },
+        Op::Glu { function },
+        Op::Moe { experts: vec![expert], top_k: 1, function, normalize: true, scale: 2.0 },
+        Op::Concat,
+        Op::SelectRows,
+        Op::Pool { how: Pooling::Mean },
+        Op::Normalize { eps: 1e-12 },
+    ]
 }
 
 #[test]
@@ -133,51 +174,6 @@ fn a_newer_opset_is_refused_and_an_unknown_field_is_not() {
     let extra = tiny().to_json().expect("finite").replacen('{', "{\"note\":1,", 1);
     assert!(Graph::from_json(&extra).is_ok());
     assert!(matches!(Graph::from_json("[1]"), Err(GraphError::Syntax(_))));
-}
-
-#[test]
-fn simplify_drops_what_the_logits_do_not_need() {
-    let mut graph = tiny();
-    graph.weights.insert(
-        1,
-        Weight { role: "dead".into(), tensor: "d".into(), shape: vec![4, 8], rows: None },
-    );
-    for node in &mut graph.nodes {
-        match &mut node.op {
-            Op::Linear { weight, .. } | Op::RmsNorm { weight, .. } if *weight > 0 => *weight += 1,
-            _ => {}
-        }
-    }
-    graph.nodes.insert(1, Node { op: Op::Linear { weight: 1, bias: None }, inputs: vec![0] });
-    graph.nodes.insert(2, Node { op: Op::Scale { by: 1.0 }, inputs: vec![0] });
-    for node in &mut graph.nodes[3..] {
-        node.inputs.iter_mut().for_each(|input| *input = if *input == 0 { 2 } else { *input + 2 });
-    }
-    graph.widths().expect("still valid");
-    assert_eq!(simplify(&graph), tiny());
-}
-
-#[test]
-fn rope_divisors_are_folded_into_the_frequencies() {
-    let mut graph = tiny();
-    graph.weights.push(Weight {
-        role: "div".into(),
-        tensor: "f".into(),
-        shape: vec![2],
-        rows: None,
-    });
-    graph.rope_tables[0].divisors = Some(3);
-    graph.widths().expect("valid");
-    let read = |weight: &Weight| {
-        assert_eq!(weight.tensor, "f");
-        Ok::<_, GraphError>(vec![1.0, 4.0])
-    };
-    let mut folded = graph.clone();
-    fold_rope_divisors(&mut folded, read).expect("positive");
-    assert_eq!(folded.rope_tables[0].frequencies, [1.0, 0.1 / 4.0]);
-    assert_eq!(folded.weights.len(), 3);
-    let zero = |_: &Weight| Ok::<_, GraphError>(vec![1.0, 0.0]);
-    assert!(fold_rope_divisors(&mut graph, zero).is_err());
 }
 
 #[test]
