@@ -8,6 +8,7 @@ mod bad_plugins;
 mod checkpoint;
 mod concurrency;
 mod drop_in;
+mod embeddings;
 mod faults;
 mod first_light;
 mod golden;

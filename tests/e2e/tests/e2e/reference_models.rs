@@ -37,6 +37,26 @@ fn the_golden_set_answers_as_stored() {
 }
 
 #[test]
+fn layer_norm_and_a_plain_mlp_answer_as_stored() {
+    check(&data(""), &["starcoder2"], 3);
+}
+
+#[test]
+fn shared_experts_answer_as_stored() {
+    check(&data(""), &["qwen2-moe", "qwen2-moe-sparse"], 2);
+}
+
+#[test]
+fn four_bit_checkpoints_answer_as_their_dequantized_weights() {
+    check(&data(""), &["qwen2-awq", "qwen2-gptq", "qwen2-gptq-act-order"], 3);
+}
+
+#[test]
+fn fp8_checkpoints_answer_as_their_dequantized_weights() {
+    check(&data(""), &["qwen3-fp8", "qwen3-fp8-channel"], 2);
+}
+
+#[test]
 fn the_reference_set_answers_as_stored() {
     let Some(folder) = shared("models", "twelve reference models in all their files") else {
         return;
