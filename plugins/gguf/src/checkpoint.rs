@@ -5,17 +5,18 @@
 
 use crate::end_tokens::end_tokens;
 use crate::fault::{fault, shown};
-use crate::header::{Header, MAGIC};
-use crate::mapping::Mapping;
+use crate::header::MAGIC;
 use crate::metadata::Metadata;
+use crate::shard::Shard;
+use crate::shards::Shards;
 use crate::tensor_table::Tensor;
 use crate::vocabulary::{Vocabulary, check_size};
-use crate::{config, foreign, tokenizer};
+use crate::{config, folder, foreign, tokenizer};
 use plugin_api::{Checkpoint, CheckpointInfo, Error, Format, Scheme, TensorInfo};
 use std::fs::File;
 use std::io::Read;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Longest chat template.
 const TEMPLATE_BYTES_MAX: usize = 1 << 20;
@@ -26,15 +27,13 @@ const VOCABULARY_TENSORS: [&str; 2] = ["token_embd.weight", "output.weight"];
 #[derive(Debug)]
 pub struct Gguf;
 
-/// An open GGUF file.
+/// An open GGUF checkpoint: a file, or all shards of one.
 #[derive(Debug)]
 pub struct GgufCheckpoint {
-    path: PathBuf,
-    mapping: Mapping,
-    header: Header,
+    shards: Shards,
     info: CheckpointInfo,
-    /// Bytes of each tensor, in the order of the description.
-    ranges: Vec<Range<usize>>,
+    /// Shard and bytes of each tensor, in the order of the description.
+    places: Vec<(usize, Range<usize>)>,
 }
 
 impl Format for Gguf {
@@ -43,8 +42,10 @@ impl Format for Gguf {
 
     fn probe(path: &Path) -> u32 {
         // Asked before opening: opening a pipe would wait for its other end.
-        if !std::fs::metadata(path).is_ok_and(|metadata| metadata.is_file()) {
-            return 0;
+        match std::fs::metadata(path) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(metadata) if metadata.is_dir() && folder::has_checkpoint(path) => return 80,
+            _ => return 0,
         }
         let mut start = Vec::new();
         let read = File::open(path).and_then(|file| file.take(64).read_to_end(&mut start));
@@ -60,14 +61,15 @@ impl Format for Gguf {
 
     fn open(path: &Path) -> Result<GgufCheckpoint, Error> {
         let named = |error: Error| error.context(path.display());
-        let mapping = Mapping::open(path).map_err(named)?;
-        let header = Header::read(mapping.bytes()).map_err(named)?;
-        let info = describe(mapping.bytes(), &header).map_err(named)?;
-        let range = |tensor: &Tensor| tensor.range(header.data_start);
-        let ranges: Option<_> = header.tensors.iter().map(range).collect();
-        let ranges =
-            ranges.ok_or_else(|| Error::failed("a tensor is larger than memory can be"))?;
-        Ok(GgufCheckpoint { path: path.to_owned(), mapping, header, info, ranges })
+        let shards = if path.is_dir() {
+            Shards::open(&folder::only_checkpoint(path).map_err(named)?)?
+        } else {
+            Shards::open(path)?
+        };
+        let info = describe(&shards)?;
+        let places = places(&shards)
+            .ok_or_else(|| named(Error::failed("a tensor is larger than memory can be")))?;
+        Ok(GgufCheckpoint { shards, info, places })
     }
 }
 
@@ -77,48 +79,68 @@ impl Checkpoint for GgufCheckpoint {
     }
 
     fn tensor(&self, index: usize) -> Result<&[u8], Error> {
-        let bytes =
-            self.ranges.get(index).and_then(|range| self.mapping.bytes().get(range.clone()));
+        let place = self.places.get(index);
+        let bytes = place.and_then(|(shard, range)| self.shards.get(*shard)?.bytes(range));
         bytes.ok_or_else(|| {
-            let expected = format!("less than {}", self.ranges.len());
-            fault(format!("{}: tensor index", self.path.display()), index, expected)
+            let expected = format!("less than {}", self.places.len());
+            self.shards.first.name(fault("tensor index", index, expected))
         })
     }
 
     fn release_pages(&self) {
-        self.mapping.release_pages();
+        self.shards.iter().for_each(Shard::release_pages);
     }
 
     fn asset(&self, name: &str) -> Result<Option<Vec<u8>>, Error> {
-        let metadata = Metadata::new(self.mapping.bytes(), &self.header.entries);
+        let first = &self.shards.first;
         match name {
-            "chat_template" => chat_template(metadata),
-            "tokenizer.json" => tokenizer::tokenizer_json(metadata),
+            "chat_template" => chat_template(first.metadata()),
+            "tokenizer.json" => tokenizer::tokenizer_json(first.metadata()),
             _ => Ok(None),
         }
-        .map_err(|error| error.context(self.path.display()))
+        .map_err(|error| first.name(error))
     }
 }
 
-fn describe(bytes: &[u8], header: &Header) -> Result<CheckpointInfo, Error> {
-    let metadata = Metadata::new(bytes, &header.entries);
+/// Shard and bytes of every tensor; nothing if an address has too few bits for one.
+fn places(shards: &Shards) -> Option<Vec<(usize, Range<usize>)>> {
+    let tensors = shards.iter().enumerate().flat_map(|(number, shard)| {
+        let range = |tensor: &Tensor| tensor.range(shard.header.data_start);
+        shard.header.tensors.iter().map(move |tensor| Some((number, range(tensor)?)))
+    });
+    tensors.collect()
+}
+
+fn describe(shards: &Shards) -> Result<CheckpointInfo, Error> {
+    let first = &shards.first;
+    let (mut info, token_count) =
+        describe_metadata(first.metadata()).map_err(|error| first.name(error))?;
+    for shard in shards.iter() {
+        let tensors = &shard.header.tensors;
+        if let Some(token_count) = token_count {
+            check_rows(tensors, token_count).map_err(|error| shard.name(error))?;
+        }
+        info.tensors.extend(tensors.iter().map(tensor_info));
+        info.tensor_bytes += tensors.iter().map(Tensor::bytes).sum::<u64>();
+    }
+    Ok(info)
+}
+
+/// The description without the tensors, and the number of tokens if there is a vocabulary.
+fn describe_metadata(metadata: Metadata<'_>) -> Result<(CheckpointInfo, Option<usize>), Error> {
     let architecture = config::architecture(metadata)?;
     let vocabulary = Vocabulary::read(metadata)?;
     let mut eos_tokens = Vec::new();
     if let Some(vocabulary) = &vocabulary {
-        let token_count = vocabulary.pieces.len();
-        check_size(metadata, &architecture, token_count)?;
-        check_rows(&header.tensors, token_count)?;
+        check_size(metadata, &architecture, vocabulary.pieces.len())?;
         eos_tokens = end_tokens(metadata, vocabulary)?;
     }
-    let tensors = header.tensors.iter().map(tensor_info).collect();
-    let tensor_bytes = header.tensors.iter().map(Tensor::bytes).sum();
     let config = config::config(metadata)?;
-    let mut info = CheckpointInfo::new(Scheme::Gguf, architecture, config, tensors, tensor_bytes);
+    let mut info = CheckpointInfo::new(Scheme::Gguf, architecture, config, Vec::new(), 0);
     info.name = metadata.text("general.name")?.filter(|name| !name.is_empty()).map(str::to_owned);
     info.eos_tokens = eos_tokens;
-    info.bos_token = vocabulary.and_then(|vocabulary| vocabulary.bos);
-    Ok(info)
+    info.bos_token = vocabulary.as_ref().and_then(|vocabulary| vocabulary.bos);
+    Ok((info, vocabulary.map(|vocabulary| vocabulary.pieces.len())))
 }
 
 fn tensor_info(tensor: &Tensor) -> TensorInfo {

@@ -16,12 +16,19 @@ const ARRAY_COUNT_MAX: usize = 4096;
 const ELEMENTS_MAX: usize = 1 << 20;
 const ARCHITECTURE_BYTES_MAX: usize = 64;
 
+/// `general.type` of an importance matrix, which llama.cpp's `llama-imatrix` writes without an
+/// architecture.
+const IMATRIX: &str = "imatrix";
+
 /// `general.architecture`, a plain identifier: the host looks plugins up by it.
 pub(crate) fn architecture(metadata: Metadata<'_>) -> Result<String, Error> {
     let key = "general.architecture";
     let expected = "1 to 64 characters out of a-z, 0-9, `_`, `.` and `-`";
     let Some(name) = metadata.text(key)? else {
-        return Err(fault(key, "no such key", expected));
+        return match metadata.text("general.type")? {
+            Some(IMATRIX) => Ok(IMATRIX.to_owned()),
+            _ => Err(fault(key, "no such key", expected)),
+        };
     };
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.-".contains(c);
     let length_fits = (1..=ARCHITECTURE_BYTES_MAX).contains(&name.len());

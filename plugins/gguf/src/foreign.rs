@@ -29,7 +29,13 @@ const STARTS: [(&[u8], Foreign); 14] = [
     (b"fmgg", foreign("a GGMF file from before GGUF", CONVERT)),
     (b"tjgg", foreign("a GGJT file from before GGUF", CONVERT)),
     (b"ggml", foreign("a GGML file from before GGUF", CONVERT)),
-    (b"sbs\n", foreign("a gemma.cpp file (.sbs)", CONVERT)),
+    (
+        b"sbs\n",
+        foreign(
+            "a gemma.cpp file (.sbs)",
+            "it cannot be converted back, get the same model as safetensors or GGUF",
+        ),
+    ),
     (b"pk\x03\x04", foreign("a zip archive, as PyTorch writes them", CONVERT)),
     (b"\x1f\x8b", foreign("a gzip archive", UNPACK)),
     (b"\x28\xb5\x2f\xfd", foreign("a zstd archive", UNPACK)),
@@ -54,6 +60,22 @@ pub(crate) fn recognise(bytes: &[u8]) -> Option<Foreign> {
             "open the folder it lies in, together with its config.json",
         )),
         [b'{' | b'[', ..] => Some(foreign("JSON text", "name the .gguf file itself")),
+        _ if is_old_imatrix(bytes) => Some(foreign(
+            "an importance matrix from before GGUF (.dat)",
+            "name the model's own file; `llama-imatrix --in-file` converts a matrix to GGUF",
+        )),
         _ => None,
     }
+}
+
+/// llama.cpp's former file of importance matrices has no magic: a count of entries, then for each
+/// the length of a weight's name and the name itself.
+fn is_old_imatrix(bytes: &[u8]) -> bool {
+    let Some(([_, _, 0, 0, length, 0, 0, 0], rest)) = bytes.split_first_chunk() else {
+        return false;
+    };
+    let name = rest.get(..usize::from(*length)).unwrap_or(rest);
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    [b"blk.".as_slice(), b"output", b"token_embd"].iter().any(|start| name.starts_with(start))
+        && name.iter().all(plain)
 }

@@ -49,7 +49,6 @@ impl Header {
         let key_count = reader.u64("metadata key count")?;
         let entries = Entries::read(&mut reader, key_count)?;
         let metadata = Metadata::new(head, &entries);
-        check_split(metadata)?;
         let alignment = alignment(metadata)?;
         let tensors = tensor_table::read(&mut reader, tensor_count, alignment)?;
         let data_start = (reader.at() as u64).next_multiple_of(alignment);
@@ -90,18 +89,6 @@ fn check_version(version: u32) -> Result<(), Error> {
         _ => (version.to_string(), "the file is damaged, or newer than this plugin"),
     };
     Err(fault_with_hint("version", found, "2 or 3", hint))
-}
-
-fn check_split(metadata: Metadata<'_>) -> Result<(), Error> {
-    match metadata.integer("split.count")? {
-        None | Some(0 | 1) => Ok(()),
-        Some(count) => Err(fault_with_hint(
-            "split.count",
-            format!("one of {count} shards"),
-            "a whole checkpoint",
-            "merge the shards with `llama-gguf-split --merge`",
-        )),
-    }
 }
 
 fn alignment(metadata: Metadata<'_>) -> Result<u64, Error> {

@@ -10,7 +10,8 @@
 //!
 //! | what | limit |
 //! |---|---|
-//! | metadata keys; tensors | 65,536 each |
+//! | metadata keys of a file; tensors of all its shards | 65,536 each |
+//! | shards; files of a folder that is opened | 4,096; 65,536 |
 //! | everything before the tensor data | 256 MiB |
 //! | one string; one key; one tensor name | 64 MiB; 65,535 bytes; 256 bytes |
 //! | dimensions of a tensor; nesting of arrays | 1 to 4; 4 |
@@ -25,11 +26,15 @@ mod dtypes;
 mod end_tokens;
 mod export;
 mod fault;
+mod folder;
 mod foreign;
 mod header;
 mod mapping;
 mod metadata;
 mod reader;
+mod shard;
+mod shard_name;
+mod shards;
 mod tensor_table;
 mod tensor_types;
 mod tokenizer;

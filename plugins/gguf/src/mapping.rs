@@ -6,7 +6,7 @@
 //! must be replaced by renaming, never rewritten in place.
 #![expect(unsafe_code, reason = "a mapping is memory that the file system owns")]
 
-use crate::fault::{fault, fault_with_hint};
+use crate::fault::fault;
 use memmap2::Mmap;
 use plugin_api::{Error, ErrorKind};
 use std::fs::File;
@@ -25,11 +25,8 @@ impl Mapping {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
         // Asked before opening: opening a pipe would wait for its other end.
         let metadata = std::fs::metadata(path).map_err(|e| io_error(&e))?;
-        if metadata.is_dir() {
-            return Err(fault_with_hint("file", "a folder", "a file", "name the .gguf file in it"));
-        }
         if !metadata.is_file() {
-            return Err(fault("file", "a pipe, socket or device", "a regular file"));
+            return Err(fault("file", "a folder, pipe or device", "a regular file"));
         }
         let file = File::open(path).map_err(|e| io_error(&e))?;
         if metadata.len() == 0 {

@@ -80,7 +80,7 @@ struct Entry {
 }
 
 /// All keys of a file.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Entries(BTreeMap<String, Entry>);
 
 /// One scalar value.

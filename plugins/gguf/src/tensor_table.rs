@@ -11,8 +11,8 @@ use plugin_api::Error;
 use std::collections::HashSet;
 use std::ops::Range;
 
-/// Most tensors of a file.
-const TENSORS_MAX: u64 = 1 << 16;
+/// Most tensors of a checkpoint.
+pub(crate) const TENSORS_MAX: u64 = 1 << 16;
 /// Longest tensor name; ggml itself stops at 64.
 const NAME_BYTES_MAX: u64 = 256;
 /// Most dimensions.

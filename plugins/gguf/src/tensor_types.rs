@@ -3,7 +3,7 @@
 //! All of them are known here whether or not anybody has kernels for them: the reader needs sizes
 //! only, and it is for the host to say which dtype no plugin provides.
 
-use crate::fault::fault;
+use crate::fault::{fault, fault_with_hint};
 use plugin_api::Error;
 
 /// One element type.
@@ -27,7 +27,7 @@ const fn tensor_type(
     TensorType { number, name, block_len, block_bytes }
 }
 
-static TENSOR_TYPES: [TensorType; 34] = [
+static TENSOR_TYPES: [TensorType; 35] = [
     tensor_type(0, "f32", 1, 4),
     tensor_type(1, "f16", 1, 2),
     tensor_type(2, "q4_0", 32, 18),
@@ -62,6 +62,23 @@ static TENSOR_TYPES: [TensorType; 34] = [
     tensor_type(39, "mxfp4", 32, 17),
     tensor_type(40, "nvfp4", 64, 36),
     tensor_type(41, "q1_0", 128, 18),
+    tensor_type(42, "q2_0", 64, 18),
+];
+
+const CONVERT: &str = "convert the checkpoint again with a current llama.cpp";
+const USE_Q4_0: &str = "use the q4_0 file of this model, it is rearranged when it is loaded";
+const USE_IQ4_NL: &str = "use the iq4_nl file of this model, it is rearranged when it is loaded";
+
+/// Numbers that ggml has given up: the type's former name and what to do.
+const FORMER_TYPES: [(u32, &str, &str); 8] = [
+    (4, "q4_2", CONVERT),
+    (5, "q4_3", CONVERT),
+    (31, "q4_0_4_4", USE_Q4_0),
+    (32, "q4_0_4_8", USE_Q4_0),
+    (33, "q4_0_8_8", USE_Q4_0),
+    (36, "iq4_nl_4_4", USE_IQ4_NL),
+    (37, "iq4_nl_4_8", USE_IQ4_NL),
+    (38, "iq4_nl_8_8", USE_IQ4_NL),
 ];
 
 /// The type that ggml gives this number.
@@ -69,7 +86,13 @@ pub(crate) fn find(number: u32, field: &str) -> Result<TensorType, Error> {
     TENSOR_TYPES.iter().find(|known| known.number == number).copied().ok_or_else(|| {
         let known: Vec<String> =
             TENSOR_TYPES.iter().map(|known| format!("{} {}", known.number, known.name)).collect();
-        fault(field, format!("tensor type {number}"), format!("one of {}", known.join(", ")))
+        let former = FORMER_TYPES.iter().find(|(former, ..)| *former == number);
+        let (found, hint) = match former {
+            Some((_, name, hint)) => (format!("{number} ({name}, of earlier versions)"), *hint),
+            None => (number.to_string(), "the file is damaged, or newer than this plugin"),
+        };
+        let found = format!("tensor type {found}");
+        fault_with_hint(field, found, format!("one of {}", known.join(", ")), hint)
     })
 }
 

@@ -39,9 +39,17 @@ impl<'a> AddedToken<'a> {
     }
 }
 
+/// What finds the pieces of a word; `type` is among the fields of each.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Model<'a> {
+    Bpe(Bpe<'a>),
+    WordPiece(WordPiece<'a>),
+}
+
 /// The BPE model.
 #[derive(Serialize)]
-pub(super) struct Model<'a> {
+pub(super) struct Bpe<'a> {
     #[serde(rename = "type")]
     pub(super) model_type: &'static str,
     pub(super) dropout: (),
@@ -53,6 +61,17 @@ pub(super) struct Model<'a> {
     pub(super) ignore_merges: bool,
     pub(super) vocab: Pieces<'a>,
     pub(super) merges: Vec<(&'a str, &'a str)>,
+}
+
+/// The WordPiece model: of each word the longest piece, then the longest of what is left.
+#[derive(Serialize)]
+pub(super) struct WordPiece<'a> {
+    #[serde(rename = "type")]
+    pub(super) model_type: &'static str,
+    pub(super) unk_token: &'a str,
+    pub(super) continuing_subword_prefix: &'static str,
+    pub(super) max_input_chars_per_word: usize,
+    pub(super) vocab: Pieces<'a>,
 }
 
 /// The pieces as a map from text to id.

@@ -92,7 +92,9 @@ pub(super) fn from_scores<'a>(
             let hint = "open the Hugging Face folder of this model instead";
             return Err(fault_with_hint("tokenizer.ggml.tokens", found, expected, hint));
         }
-        parts.cut(piece, *score, &mut cuts);
+        // SentencePiece gives these 0, the highest score; llama.cpp's converter forgets it.
+        let score = if kind == TokenKind::UserDefined { 0.0 } else { *score };
+        parts.cut(piece, score, &mut cuts);
     }
     cuts.sort_by(|a, b| {
         let by_length = Reverse(a.lengths).cmp(&Reverse(b.lengths));

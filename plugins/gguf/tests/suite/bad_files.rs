@@ -7,14 +7,14 @@ use plugin_gguf::Gguf;
 
 /// The message of the refusal, without the path, which must come first.
 #[track_caller]
-fn refusal(bytes: &[u8]) -> String {
+pub(crate) fn refusal(bytes: &[u8]) -> String {
     let file = TempFile::new(bytes);
     let error = Gguf::open(&file.0).map(|_| ()).expect_err("the file must be refused");
     message(&error, &file)
 }
 
 #[track_caller]
-fn message(error: &plugin_api::Error, file: &TempFile) -> String {
+pub(crate) fn message(error: &plugin_api::Error, file: &TempFile) -> String {
     let message = error.message();
     let prefix = format!("{}: ", file.0.display());
     assert!(message.starts_with(&prefix), "no path in {message:?}");
@@ -24,7 +24,7 @@ fn message(error: &plugin_api::Error, file: &TempFile) -> String {
 
 /// The bytes are refused with a message that has this part.
 #[track_caller]
-fn check(bytes: &[u8], expected: &str) {
+pub(crate) fn check(bytes: &[u8], expected: &str) {
     let message = refusal(bytes);
     assert!(message.contains(expected), "{message:?} says nothing of {expected:?}");
 }
@@ -52,24 +52,6 @@ fn check_tensor(change: impl FnOnce(&mut Tensor), expected: &str) {
 #[test]
 fn the_unchanged_file_is_accepted() {
     open_bytes(&File::valid().bytes()).expect("nothing is wrong with it");
-}
-
-#[test]
-fn foreign_files_are_recognised() {
-    check(b"", "magic: found 0 bytes in all, expected `GGUF`; the file is cut short");
-    check(b"GGU", "magic: found 3 bytes in all");
-    check(b"GGUF", "version: found 0 bytes left at byte 4, expected 4 or more; the file is cut");
-    check(b"GGMLxxxx", "a GGML file from before GGUF");
-    check(b"tjgg\x03\0\0\0", "a GGJT file from before GGUF");
-    check(b"  <!DOCTYPE html><html>", "an HTML page, expected `GGUF`; the download failed");
-    check(b"version https://git-lfs.github.com/spec/v1\n", "run `git lfs pull`");
-    check(b"\x80\x04\x8c\x05posix\x8c\x06system\x93", "a Python pickle");
-    check(b"PK\x03\x04archive/data.pkl", "a zip archive, as PyTorch writes them");
-    check(b"\x40\x01\0\0\0\0\0\0{\"__metadata__\":{}}", "a safetensors file");
-    check(b"SBS\n\0\0\0\0", "a gemma.cpp file (.sbs)");
-    check(b"{\"architectures\": []}", "JSON text");
-    check(&[0; 4096], "found zeros");
-    check(b"\x1b[31mred", "magic: found `\\u{1b}[31`, expected `GGUF`");
 }
 
 #[test]
@@ -168,7 +150,6 @@ fn bad_architectures_are_refused() {
     for name in ["", "../../tmp/evil", "Llama", "a b", "..", &"a".repeat(65)] {
         check_value(key, w::text(name), "expected 1 to 64 characters out of a-z");
     }
-    check_value("split.count", w::raw(2, &3_u16.to_le_bytes()), "found one of 3 shards");
 }
 
 #[test]
@@ -188,9 +169,16 @@ fn bad_shapes_are_refused() {
     check_tensor(shape(&[8, (1 << 42) + 1]), "expected data inside the");
     check_tensor(shape(&[8, 265]), "[8, 265], expected a second dimension of 266");
     check_tensor(shape(&[266, 8]), "[266, 8], expected a second dimension of 266");
-    for number in [4, 31, 999, u32::MAX] {
-        let expected = format!("{field}tensor type {number}, expected one of 0 f32, 1 f16");
+    for (number, found, hint) in [
+        (4, "4 (q4_2, of earlier versions)", "convert the checkpoint again"),
+        (31, "31 (q4_0_4_4, of earlier versions)", "use the q4_0 file of this model"),
+        (36, "36 (iq4_nl_4_4, of earlier versions)", "use the iq4_nl file of this model"),
+        (43, "43", "the file is damaged, or newer than this plugin"),
+        (u32::MAX, "4294967295", "the file is damaged, or newer than this plugin"),
+    ] {
+        let expected = format!("{field}tensor type {found}, expected one of 0 f32, 1 f16");
         check_tensor(|t| t.number = number, &expected);
+        check_tensor(|t| t.number = number, hint);
     }
     check_tensor(
         |t| (t.number, t.dimensions) = (2, vec![31, 266]),
@@ -287,7 +275,7 @@ fn bad_tokenizers_are_refused() {
     let model = "tokenizer.ggml.model";
     let merges = "tokenizer.ggml.merges";
     check_tokenizer(|f| f.set(model, w::text("no-such")), "found `no-such`, expected gpt2");
-    check_tokenizer(|f| f.set(model, w::text("bert")), "open the Hugging Face folder");
+    check_tokenizer(|f| f.set(model, w::text("t5")), "open the Hugging Face folder");
     check_tokenizer(|f| f.remove("tokenizer.ggml.scores"), "scores: found no such key");
     check_tokenizer(|f| f.set(model, w::text("gpt2")), "merges: found no such key");
     let same = w::texts(&["a"; 266]);
@@ -330,13 +318,10 @@ fn an_endless_chat_template_is_refused() {
 
 #[test]
 fn what_is_no_file_is_refused() {
-    let folder = std::env::temp_dir();
-    let missing = folder.join("no-such-file.gguf");
+    let missing = std::env::temp_dir().join("no-such-file.gguf");
     let error = Gguf::open(&missing).map(|_| ()).expect_err("there is nothing");
     assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.message().starts_with(&missing.display().to_string()), "{error}");
-    let error = Gguf::open(&folder).map(|_| ()).expect_err("it is a folder");
-    assert!(error.message().contains("found a folder, expected a file"), "{error}");
     let device = std::path::Path::new("/dev/null");
     if device.exists() {
         let error = Gguf::open(device).map(|_| ()).expect_err("it is a device");
@@ -349,7 +334,7 @@ fn probe_knows_its_own_files() {
     let probe = |bytes: &[u8]| Gguf::probe(&TempFile::new(bytes).0);
     assert_eq!(probe(&File::valid().bytes()), 100);
     assert_eq!(probe(b"something else"), 50, "it is called .gguf");
-    assert_eq!(Gguf::probe(&std::env::temp_dir()), 0);
+    assert_eq!(Gguf::probe(std::path::Path::new(env!("CARGO_MANIFEST_DIR"))), 0);
     assert_eq!(Gguf::probe(std::path::Path::new("/no/such/file.gguf")), 0);
     let other =
         TempFile(std::env::temp_dir().join(format!("plugin-gguf-{}.sbs", std::process::id())));

@@ -81,6 +81,8 @@ pub(crate) struct File {
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) tensor_count: Option<u64>,
     pub(crate) data: Vec<u8>,
+    /// Of the data and of each tensor in it.
+    pub(crate) alignment: usize,
 }
 
 /// Pieces of the small vocabulary: three special ones, all bytes, seven words.
@@ -130,6 +132,7 @@ impl File {
             tensors: Vec::new(),
             tensor_count: None,
             data: Vec::new(),
+            alignment: 32,
         }
     }
 
@@ -152,11 +155,17 @@ impl File {
 
     /// Adds an f32 or f16 tensor with its data.
     pub(crate) fn tensor(&mut self, name: &str, dimensions: &[u64], number: u32) {
-        let start = self.data.len() as u64;
         let count: u64 = dimensions.iter().product();
         let bytes = count * if number == 0 { 4 } else { 2 };
-        self.data.extend((0..bytes).map(|i| i as u8));
-        self.data.resize(self.data.len().next_multiple_of(32), 0);
+        let data: Vec<u8> = (0..bytes).map(|i| i as u8).collect();
+        self.tensor_data(name, dimensions, number, &data);
+    }
+
+    /// Adds a tensor with this data.
+    pub(crate) fn tensor_data(&mut self, name: &str, dimensions: &[u64], number: u32, data: &[u8]) {
+        let start = self.data.len() as u64;
+        self.data.extend(data);
+        self.data.resize(self.data.len().next_multiple_of(self.alignment), 0);
         self.tensors.push(Tensor {
             name: name.as_bytes().to_vec(),
             dimensions: dimensions.to_vec(),
@@ -189,7 +198,7 @@ impl File {
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut out = self.head();
-        out.resize(out.len().next_multiple_of(32), 0);
+        out.resize(out.len().next_multiple_of(self.alignment), 0);
         out.extend(&self.data);
         out
     }
