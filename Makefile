@@ -1,7 +1,7 @@
 # Thin on purpose: each target is a cargo line or two, logic lives in Rust. `make help` lists them.
 CARGO ?= cargo
 TARGET = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
-PLUGINS = bert cpu gemma gguf llama qwen safetensors
+PLUGINS = bert cpu gemma gguf isq llama qwen safetensors
 PACKAGES = -p host $(PLUGINS:%=-p plugin-%)
 EXAMPLE = --manifest-path examples/hello-arch/Cargo.toml --locked
 EXT = $(if $(filter Darwin,$(shell uname -s)),dylib,so)

@@ -21,6 +21,9 @@ pub struct Batch {
     pub slots: Vec<u32>,
     /// First row of each sequence, then the row count.
     pub sequence_starts: Vec<u32>,
+    /// Tokens each sequence has by now, those of later steps included: a long one may be rotated
+    /// otherwise (longrope), from its first token on.
+    pub sequence_lengths: Vec<u32>,
     /// Positions that each sequence holds after this step.
     pub context_lengths: Vec<u32>,
     /// First entry of each sequence in `block_tables`, then the entry count.
@@ -48,6 +51,7 @@ impl Batch {
         self.slots.clear();
         self.sequence_starts.clear();
         self.sequence_starts.push(0);
+        self.sequence_lengths.clear();
         self.context_lengths.clear();
         self.block_table_starts.clear();
         self.block_table_starts.push(0);
@@ -55,22 +59,23 @@ impl Batch {
         self.logit_rows.clear();
     }
 
-    /// Adds the run of a sequence's tokens that starts at position `first`.
+    /// Adds the run `positions` of a sequence of these tokens.
     pub(crate) fn push_sequence(
         &mut self,
-        first: usize,
         tokens: &[TokenId],
+        positions: Range<usize>,
         block_table: &[BlockIndex],
         block_size: u32,
     ) {
-        self.token_ids.extend_from_slice(tokens);
-        let end = first + tokens.len();
-        for position in first as u32..end as u32 {
+        let end = positions.end;
+        self.token_ids.extend_from_slice(&tokens[positions.clone()]);
+        for position in positions.start as u32..end as u32 {
             let block = block_table[(position / block_size) as usize].0;
             self.positions.push(position);
             self.slots.push(block * block_size + position % block_size);
         }
         self.sequence_starts.push(self.token_ids.len() as u32);
+        self.sequence_lengths.push(tokens.len() as u32);
         self.context_lengths.push(end as u32);
         let blocks = end.div_ceil(block_size as usize);
         self.block_tables.extend(block_table[..blocks].iter().map(|block| block.0));

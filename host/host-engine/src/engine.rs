@@ -104,7 +104,7 @@ impl<M: StepModel> Engine<M> {
                 self.logits.resize(logit_count, 0.0);
             }
             match self.model.step(&self.batch, &mut self.logits[..logit_count]) {
-                Ok(()) => self.advance_batch(events),
+                Ok(()) => stats.restarts = self.advance_batch(events),
                 Err(error) => {
                     self.fail_batch(&error, events);
                     stats.fault = Some(error);
@@ -160,9 +160,9 @@ impl<M: StepModel> Engine<M> {
         self.batch.clear();
         for chunk in &self.scheduler.plan {
             let sequence = &self.scheduler.running[chunk.sequence];
-            let tokens = &sequence.tokens[chunk.first..chunk.end()];
+            let (tokens, run) = (&sequence.tokens, chunk.first..chunk.end());
             let block_size = self.limits.block_size;
-            self.batch.push_sequence(chunk.first, tokens, &sequence.block_table, block_size);
+            self.batch.push_sequence(tokens, run, &sequence.block_table, block_size);
             self.batch.want_logits(chunk.first, chunk.scored.clone());
             if chunk.samples {
                 self.batch.want_logits(chunk.first, chunk.end() - 1..chunk.end());
@@ -175,8 +175,9 @@ impl<M: StepModel> Engine<M> {
         self.scheduler.plan.iter().filter(|chunk| running[chunk.sequence].decodes()).count()
     }
 
-    /// Takes the logits of the step to the sequences they belong to.
-    fn advance_batch(&mut self, events: &mut Vec<Event>) {
+    /// Takes the logits of the step to the sequences they belong to; how many of those begin anew.
+    fn advance_batch(&mut self, events: &mut Vec<Event>) -> usize {
+        let mut restarts = 0;
         let Scheduler { plan, running, .. } = &mut self.scheduler;
         let mut rows = self.logits.as_mut_slice();
         for chunk in plan.iter() {
@@ -186,7 +187,13 @@ impl<M: StepModel> Engine<M> {
             if let Err(error) = advance(sequence, chunk, own, &mut self.sampler, events) {
                 fail(sequence, error, events);
             }
+            if chunk.samples && sequence.outgrows(self.limits.long_above) {
+                // It keeps its blocks, whose slots are all written again.
+                sequence.computed = 0;
+                restarts += 1;
+            }
         }
+        restarts
     }
 
     fn fail_batch(&mut self, error: &StepError, events: &mut Vec<Event>) {

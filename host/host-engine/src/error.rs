@@ -149,3 +149,60 @@ pub enum SequenceError {
         position: usize,
     },
 }
+
+/// Why a text cannot be embedded.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum TextError {
+    /// It has no token.
+    #[error("the text is empty, expected at least one token")]
+    Empty,
+    /// It is longer than the context.
+    #[error("the text has {tokens} tokens, expected at most the context length {limit}")]
+    ContextTooShort {
+        /// Tokens of the text.
+        tokens: usize,
+        /// Most it may have.
+        limit: usize,
+    },
+    /// It must run in one step and is longer than that.
+    #[error(
+        "the text has {tokens} tokens and the model takes a text in one step, which has at most \
+         {limit}; shorten the text or let a step have more tokens"
+    )]
+    StepTooShort {
+        /// Tokens of the text.
+        tokens: usize,
+        /// Tokens of a step.
+        limit: usize,
+    },
+    /// It does not fit the KV cache, even alone.
+    #[error(
+        "the text has {tokens} tokens and the KV cache holds {slots}; shorten the text or give the \
+         cache more blocks"
+    )]
+    KvTooSmall {
+        /// Tokens of the text.
+        tokens: usize,
+        /// Slots of the cache.
+        slots: usize,
+    },
+    /// A token is not in the vocabulary.
+    #[error("the text has token {token}, expected less than the vocabulary size {vocab_size}")]
+    TokenOutOfRange {
+        /// The token.
+        token: TokenId,
+        /// Size of the vocabulary.
+        vocab_size: usize,
+    },
+}
+
+/// Why a text got no vector.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum EmbeddingError {
+    /// The step it was part of failed.
+    #[error(transparent)]
+    Step(#[from] StepError),
+    /// The vector has NaN or an infinity in it.
+    #[error("the model returned a vector that is not finite; its weights may hold NaN")]
+    NotFinite,
+}

@@ -101,7 +101,7 @@ pub struct EngineCounts {
 /// What one step ran.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StepStats {
-    /// Tokens of prompts (and of sequences recomputed after preemption).
+    /// Tokens of prompts (and of sequences computed again).
     pub prefill_tokens: usize,
     /// Sequences that decoded one token.
     pub decode_tokens: usize,
@@ -109,6 +109,8 @@ pub struct StepStats {
     pub sequences: usize,
     /// Sequences whose blocks were taken back.
     pub preemptions: usize,
+    /// Sequences that outgrew [`crate::EngineLimits::long_above`] and begin anew.
+    pub restarts: usize,
     /// How full the engine is after the step.
     pub counts: EngineCounts,
     /// Why the step failed; each of its sequences also got [`Event::Failed`].

@@ -7,10 +7,12 @@
 //!
 //! A caller submits [`SequenceRequest`]s and calls [`Engine::step`] until [`Engine::is_idle`]; what
 //! happened comes back as [`Event`]s. A token depends only on its own sequence (its tokens, its
-//! parameters, its seed), never on what else ran, provided that the model's rows do so too.
+//! parameters, its seed), never on what else ran, provided that the model's rows do so too. A model
+//! that embeds instead of generating runs in an [`EmbeddingEngine`].
 
 mod batch;
 mod blocks;
+mod embedding;
 mod engine;
 mod error;
 mod event;
@@ -25,8 +27,11 @@ mod sequence;
 
 pub use batch::{Batch, StepModel};
 pub use blocks::{BlockAllocator, BlockIndex};
+pub use embedding::{Embedded, EmbeddingEngine, EmbeddingShape};
 pub use engine::Engine;
-pub use error::{LimitsError, SamplingError, SequenceError, StepError, SubmitError};
+pub use error::{
+    EmbeddingError, LimitsError, SamplingError, SequenceError, StepError, SubmitError, TextError,
+};
 pub use event::{EngineCounts, Event, FinishReason, SequenceUsage, StepStats};
 pub use limits::{EngineLimits, LOGIT_BIAS_MAX, STOP_TOKENS_MAX};
 pub use logprobs::{TokenLogprobs, TopLogprob};

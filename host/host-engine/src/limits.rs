@@ -34,6 +34,9 @@ pub struct EngineLimits {
     pub context_length: usize,
     /// Logits in a row.
     pub vocab_size: usize,
+    /// Length above which the model rotates all keys of a sequence otherwise (longrope). A sequence
+    /// that grows past it is computed again from its first token.
+    pub long_above: Option<usize>,
 }
 
 impl EngineLimits {

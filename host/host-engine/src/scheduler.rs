@@ -44,7 +44,7 @@ impl Chunk {
 pub(crate) struct Scheduler {
     limits: EngineLimits,
     blocks: BlockAllocator,
-    /// Sequences with blocks for all their tokens but, when they decode, the next.
+    /// Sequences with blocks for all their tokens but, after they got one, the next.
     pub(crate) running: Vec<Sequence>,
     waiting: Vec<Sequence>,
     /// The next step's batch, decoding sequences first.

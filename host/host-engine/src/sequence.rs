@@ -158,6 +158,12 @@ impl Sequence {
         self.tokens.len() < self.tokens_end
     }
 
+    /// Whether the token chosen last took it past the length above which its keys are rotated
+    /// otherwise, so that none of those in the cache can be used any more.
+    pub(crate) fn outgrows(&self, long_above: Option<usize>) -> bool {
+        self.fate == Fate::Live && long_above == Some(self.tokens.len() - 1)
+    }
+
     /// Stop tokens that cannot be chosen yet.
     pub(crate) fn suppressed(&self) -> &[TokenId] {
         if self.completion_tokens() < self.tokens_min { &self.stop_tokens } else { &[] }

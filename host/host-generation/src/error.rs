@@ -3,6 +3,8 @@
 //! The edges turn these into status codes, so each variant carries what an answer must name: the
 //! field, the figures, the plugin. Nothing here knows HTTP or MCP.
 
+use host_engine::StepError;
+use host_model::TokenizerError;
 use thiserror::Error;
 
 /// Why a request got no answer, or no whole one.
@@ -61,6 +63,29 @@ pub enum GenerationError {
         /// What it said.
         message: String,
     },
+    /// The model embeds and was asked to generate.
+    #[error(
+        "model {model} computes embeddings and generates no text; use /v1/embeddings, or a model \
+         that generates"
+    )]
+    OnlyEmbeds {
+        /// Its id.
+        model: String,
+    },
+    /// The model generates and was asked to embed.
+    #[error(
+        "model {model} generates text and computes no embeddings; load an embedding model for that"
+    )]
+    OnlyGenerates {
+        /// Its id.
+        model: String,
+    },
+    /// The model computed a vector that is not finite.
+    #[error("{message}")]
+    NotFinite {
+        /// What the engine said.
+        message: String,
+    },
     /// The model failed in a step of this request.
     #[error("plugin {plugin} failed: {message}")]
     Model {
@@ -95,6 +120,23 @@ pub enum GenerationError {
         /// Why.
         message: String,
     },
+}
+
+impl From<TokenizerError> for GenerationError {
+    fn from(error: TokenizerError) -> Self {
+        GenerationError::Tokenizer { message: error.to_string() }
+    }
+}
+
+impl From<StepError> for GenerationError {
+    fn from(error: StepError) -> Self {
+        match error {
+            StepError::Model { plugin, message, panicked: true } => {
+                GenerationError::Faulted { plugin, message }
+            }
+            StepError::Model { plugin, message, .. } => GenerationError::Model { plugin, message },
+        }
+    }
 }
 
 /// Why a chat template made no prompt.

@@ -6,26 +6,23 @@
 
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use host_engine::{Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepModel};
-use host_metrics::{Metrics, ModelMetrics};
+use host_metrics::Metrics;
 use host_model::{LoadedModel, ModelSummary, SpecialTokens, Tokenizer};
 use tokio::sync::mpsc;
 
 use crate::assembler::{Assembler, AssemblerOptions};
 use crate::chat_template::{ChatPrompt, ChatTemplate};
 use crate::error::{GenerationError, TemplateError};
-use crate::limits::{EVENT_QUEUE_MAX, PROMPT_BYTES_PER_TOKEN_MAX};
-use crate::mailbox::Mailbox;
-use crate::request::{GenerationRequest, Prompt, invalid};
+use crate::limits::EVENT_QUEUE_MAX;
+use crate::request::{GenerationRequest, Prompt, invalid, tokenize};
+use crate::shared::{ModelState, Shared};
 use crate::stream::{GenerationStream, StreamParts};
 use crate::worker::{Submission, Worker};
-
-/// Seconds after which a client may try again when the queue is full.
-const RETRY_AFTER_S: u32 = 1;
 
 /// A model without what computes its steps.
 #[derive(Debug, Clone)]
@@ -42,41 +39,17 @@ pub struct ModelParts {
     pub limits: EngineLimits,
 }
 
-/// Whether a model serves.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ModelState {
-    /// It takes requests.
-    Ready,
-    /// It finishes what it has and takes nothing new.
-    Draining,
-    /// A plugin panicked in it.
-    Faulted {
-        /// Plugin to blame.
-        plugin: String,
-        /// What it said.
-        message: String,
-    },
-}
-
 /// A served model; clones share it.
 #[derive(Debug, Clone)]
 pub struct Generator {
     inner: Arc<Inner>,
 }
 
-/// What the handles, the streams and the engine thread of a model share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) mailbox: Mailbox,
-    pub(crate) metrics: ModelMetrics,
-    state: Mutex<ModelState>,
-}
-
 #[derive(Debug)]
 struct Inner {
     parts: ModelParts,
     chat_template: Result<ChatTemplate, TemplateError>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Submission>>,
     requests: AtomicU64,
 }
 
@@ -84,8 +57,11 @@ impl Generator {
     /// Starts the engine thread of a loaded model.
     ///
     /// # Errors
-    /// Its limits contradict each other, or there is no thread for it.
+    /// It embeds, its limits contradict each other, or there is no thread for it.
     pub fn spawn(model: LoadedModel, metrics: Metrics) -> Result<Self, GenerationError> {
+        if model.embedding.is_some() {
+            return Err(GenerationError::OnlyEmbeds { model: model.summary.id });
+        }
         let parts = ModelParts {
             summary: model.summary,
             tokenizer: model.tokenizer,
@@ -105,28 +81,17 @@ impl Generator {
         model: M,
         metrics: Metrics,
     ) -> Result<Self, GenerationError> {
-        let start = |message: String| GenerationError::Start { message };
-        let engine = Engine::new(parts.limits, model).map_err(|error| start(error.to_string()))?;
-        let shared = Arc::new(Shared {
-            mailbox: Mailbox::default(),
-            metrics: metrics.model(&parts.summary.id),
-            state: Mutex::new(ModelState::Ready),
-        });
+        let engine = Engine::new(parts.limits, model)
+            .map_err(|error| GenerationError::Start { message: error.to_string() })?;
+        let shared = Arc::new(Shared::new(metrics.model(&parts.summary.id)));
         let chat_template = chat_template(&parts);
         if let Err(error @ (TemplateError::Syntax { .. } | TemplateError::Doubling { .. })) =
             &chat_template
         {
             tracing::warn!(model = parts.summary.id, %error, "the model cannot chat");
         }
-        let closer = Closer(Arc::clone(&shared));
         let worker = Worker::new(engine, Arc::clone(&shared), metrics);
-        std::thread::Builder::new()
-            .name(format!("engine {}", parts.summary.id))
-            .spawn(move || {
-                let _closer = closer;
-                worker.run();
-            })
-            .map_err(|error| start(error.to_string()))?;
+        shared.spawn(&parts.summary.id, move || worker.run())?;
         let inner = Inner { parts, chat_template, shared, requests: AtomicU64::new(0) };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -165,35 +130,18 @@ impl Generator {
         Ok(template.render(chat)?)
     }
 
-    /// Tokens of a text.
-    ///
-    /// # Errors
-    /// The text is much longer than the context, or the tokenizer cannot read it.
-    pub fn tokenize(&self, text: &str, add_special: bool) -> Result<Vec<u32>, GenerationError> {
-        let limit = self.inner.parts.limits.context_length;
-        let bytes_max = limit.saturating_mul(PROMPT_BYTES_PER_TOKEN_MAX);
-        if text.len() > bytes_max {
-            let bytes = text.len();
-            return Err(GenerationError::PromptTextTooLong { bytes, bytes_max, limit });
-        }
-        self.tokenizer()
-            .encode(text, add_special)
-            .map_err(|error| GenerationError::Tokenizer { message: error.to_string() })
-    }
-
     /// Starts a request. Tokenizes its prompt, so call it where time may pass.
     ///
     /// # Errors
     /// The request can never be served, the queue is full, or the model is out of service. What only
     /// the engine can find fault with comes as the stream's first event.
     pub fn submit(&self, request: GenerationRequest) -> Result<GenerationStream, GenerationError> {
-        let shared = &self.inner.shared;
-        if self.state() != ModelState::Ready {
-            return Err(shared.closed_error());
-        }
+        self.inner.shared.check_ready()?;
         request.check()?;
         let tokens = match &request.prompt {
-            Prompt::Text { text, add_special } => self.tokenize(text, *add_special)?,
+            Prompt::Text { text, add_special } => {
+                tokenize(self.tokenizer(), self.limits().context_length, text, *add_special)?
+            }
             Prompt::Tokens(tokens) => tokens.clone(),
         };
         self.check_length(&request, tokens.len())?;
@@ -219,11 +167,7 @@ impl Generator {
     ) -> Result<GenerationStream, GenerationError> {
         let shared = &self.inner.shared;
         let (count, limit) = (request.choices, self.limits().live_max());
-        shared.mailbox.take_places(count, limit).map_err(|live| GenerationError::QueueFull {
-            live,
-            limit,
-            retry_after_s: RETRY_AFTER_S,
-        })?;
+        shared.mailbox.take_places(count, limit)?;
         let options = AssemblerOptions {
             tokenizer: self.tokenizer(),
             prompt: tokens,
@@ -275,9 +219,7 @@ impl Generator {
     }
 
     fn spell(&self, tokens: &[u32]) -> Result<String, GenerationError> {
-        self.tokenizer()
-            .decode(tokens, true)
-            .map_err(|error| GenerationError::Tokenizer { message: error.to_string() })
+        Ok(self.tokenizer().decode(tokens, true)?)
     }
 
     fn sequences(&self, request: GenerationRequest, tokens: &[u32]) -> Vec<SequenceRequest> {
@@ -303,49 +245,6 @@ impl Generator {
 impl Drop for Inner {
     fn drop(&mut self) {
         self.shared.drain();
-    }
-}
-
-impl Shared {
-    pub(crate) fn state(&self) -> ModelState {
-        self.lock_state().clone()
-    }
-
-    pub(crate) fn set_state(&self, state: ModelState) {
-        *self.lock_state() = state;
-    }
-
-    fn drain(&self) {
-        self.mailbox.drain();
-        let mut state = self.lock_state();
-        if *state == ModelState::Ready {
-            *state = ModelState::Draining;
-        }
-    }
-
-    /// Why the model takes nothing, or left a request unanswered.
-    pub(crate) fn closed_error(&self) -> GenerationError {
-        match self.state() {
-            ModelState::Faulted { plugin, message } => GenerationError::Faulted { plugin, message },
-            ModelState::Ready | ModelState::Draining => GenerationError::ShuttingDown,
-        }
-    }
-
-    fn lock_state(&self) -> std::sync::MutexGuard<'_, ModelState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Closes the mailbox however the engine thread ends, so that nobody waits for it.
-struct Closer(Arc<Shared>);
-
-impl Drop for Closer {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            let message = "the engine thread panicked, which is a bug of the host".to_owned();
-            self.0.set_state(ModelState::Faulted { plugin: "host".to_owned(), message });
-        }
-        self.0.mailbox.close();
     }
 }
 

@@ -7,11 +7,13 @@
 //! The life of a request: [`Generator::submit`] renders nothing and checks everything, tokenizes and
 //! hands sequences to the engine thread; the [`GenerationStream`] turns their tokens into text as
 //! the reader asks for it. A reader that is slow gets its own sequences paused, one that leaves gets
-//! them cancelled.
+//! them cancelled. An [`Embedder`] is the same for a model that turns text into vectors.
 
 mod assembler;
 mod chat_template;
 mod conversation;
+mod embedder;
+mod embedding_worker;
 mod error;
 mod generator;
 mod growth;
@@ -20,14 +22,22 @@ mod mailbox;
 mod models;
 mod python;
 mod request;
+mod served;
+mod shared;
 mod stop;
 mod stream;
 mod worker;
 
 pub use chat_template::{ChatPrompt, ChatTemplate};
+pub use embedder::{Embedder, EmbedderParts, Embeddings, PendingEmbeddings};
 pub use error::{GenerationError, TemplateError};
-pub use generator::{Generator, ModelParts, ModelState};
-pub use limits::{CHOICES_MAX, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX};
+pub use generator::{Generator, ModelParts};
+pub use limits::{
+    CHOICES_MAX, EMBEDDING_TEXTS_MAX, EMBEDDING_TOKENS_MAX, STOP_SEQUENCE_BYTES_MAX,
+    STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX,
+};
 pub use models::{ModelEntry, Models};
 pub use request::{GenerationRequest, Prompt};
+pub use served::ServedModel;
+pub use shared::ModelState;
 pub use stream::{Delta, FinishReason, GenerationEvent, GenerationStream, TokenPiece, TopPiece};

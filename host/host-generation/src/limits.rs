@@ -14,6 +14,12 @@ pub const STOP_SEQUENCE_BYTES_MAX: usize = 4096;
 /// Most likely tokens that may be reported beside each token.
 pub const TOP_LOGPROBS_MAX: u8 = 20;
 
+/// Most texts of one request for embeddings.
+pub const EMBEDDING_TEXTS_MAX: usize = 2048;
+
+/// Most tokens of one request for embeddings, over all its texts.
+pub const EMBEDDING_TOKENS_MAX: usize = 300_000;
+
 /// Events that wait for a slow reader before its sequences are paused.
 pub(crate) const EVENT_QUEUE_MAX: usize = 256;
 

@@ -1,22 +1,32 @@
 //! Letters to an engine thread: requests, cancellations, readers that caught up.
 //!
 //! A mailbox and not a channel, because a cancellation must never wait for room: letters are bounded
-//! by the places of the engine, which a request takes before it writes. The thread sleeps here when
+//! by the places of the engine, which a request of any kind takes before it writes. The thread sleeps here when
 //! it has nothing to run. No letter is read here.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use crate::worker::Submission;
+use crate::error::GenerationError;
+
+/// Seconds after which a client may try again when the queue is full.
+const RETRY_AFTER_S: u32 = 1;
 
 /// What an engine thread has to do before its next step.
-#[derive(Debug, Default)]
-pub(crate) struct Letters {
-    pub(crate) submissions: VecDeque<Submission>,
+#[derive(Debug)]
+pub(crate) struct Letters<S> {
+    pub(crate) submissions: VecDeque<S>,
     pub(crate) cancellations: Vec<Cancellation>,
     /// Requests whose readers have room again.
     pub(crate) caught_up: Vec<u64>,
+}
+
+impl<S> Default for Letters<S> {
+    fn default() -> Self {
+        let submissions = VecDeque::new();
+        Self { submissions, cancellations: Vec::new(), caught_up: Vec::new() }
+    }
 }
 
 /// A reader that wants no more.
@@ -38,20 +48,27 @@ enum Phase {
     Closed,
 }
 
-#[derive(Debug, Default)]
-pub(crate) struct Mailbox {
-    letters: Mutex<(Letters, Phase)>,
+#[derive(Debug)]
+pub(crate) struct Mailbox<S> {
+    letters: Mutex<(Letters<S>, Phase)>,
     wake: Condvar,
     /// Places of the engine that are taken.
     places: AtomicUsize,
 }
 
-impl Mailbox {
-    /// Takes places for a request of `count` sequences; the sequences in the engine if there are
-    /// not as many.
-    pub(crate) fn take_places(&self, count: usize, limit: usize) -> Result<(), usize> {
+impl<S> Default for Mailbox<S> {
+    fn default() -> Self {
+        Self { letters: Mutex::default(), wake: Condvar::new(), places: AtomicUsize::new(0) }
+    }
+}
+
+impl<S> Mailbox<S> {
+    /// Takes `count` places for a request.
+    pub(crate) fn take_places(&self, count: usize, limit: usize) -> Result<(), GenerationError> {
         let add = |taken: usize| taken.checked_add(count).filter(|sum| *sum <= limit);
-        self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, add).map(|_| ())
+        let taken = self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        let retry_after_s = RETRY_AFTER_S;
+        taken.map(|_| ()).map_err(|live| GenerationError::QueueFull { live, limit, retry_after_s })
     }
 
     /// Gives places back.
@@ -60,7 +77,7 @@ impl Mailbox {
     }
 
     /// Hands a request over; false if the thread takes none any more.
-    pub(crate) fn submit(&self, submission: Submission) -> bool {
+    pub(crate) fn submit(&self, submission: S) -> bool {
         let mut guard = self.lock();
         if guard.1 != Phase::Open {
             return false;
@@ -100,7 +117,7 @@ impl Mailbox {
 
     /// All letters. Sleeps until there is one if the engine is `idle`; none once the mailbox drains
     /// and the thread is `unused`.
-    pub(crate) fn collect(&self, idle: bool, unused: bool) -> Option<Letters> {
+    pub(crate) fn collect(&self, idle: bool, unused: bool) -> Option<Letters<S>> {
         let mut guard = self.lock();
         loop {
             let letters = &mut guard.0;
@@ -117,7 +134,7 @@ impl Mailbox {
         }
     }
 
-    fn write(&self, edit: impl FnOnce(&mut Letters)) {
+    fn write(&self, edit: impl FnOnce(&mut Letters<S>)) {
         let mut guard = self.lock();
         if guard.1 != Phase::Closed {
             edit(&mut guard.0);
@@ -127,7 +144,7 @@ impl Mailbox {
     }
 
     /// Nothing that holds this lock can leave letters half written.
-    fn lock(&self) -> MutexGuard<'_, (Letters, Phase)> {
+    fn lock(&self) -> MutexGuard<'_, (Letters<S>, Phase)> {
         self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -5,16 +5,20 @@
 
 use std::sync::{Arc, PoisonError, RwLock};
 
-use crate::generator::{Generator, ModelState};
+use crate::embedder::Embedder;
+use crate::error::GenerationError;
+use crate::generator::Generator;
+use crate::served::ServedModel;
+use crate::shared::ModelState;
 
-/// Id that stands for the first model that serves.
+/// Id that stands for the first model that serves and does what is asked for.
 const DEFAULT_ID: &str = "default";
 
 /// One model of the list.
 #[derive(Debug, Clone)]
 pub enum ModelEntry {
     /// It was loaded.
-    Loaded(Generator),
+    Loaded(ServedModel),
     /// It was wanted and could not be loaded.
     Failed {
         /// The id it would have.
@@ -28,7 +32,7 @@ impl ModelEntry {
     /// Its id.
     pub fn id(&self) -> &str {
         match self {
-            ModelEntry::Loaded(generator) => &generator.summary().id,
+            ModelEntry::Loaded(model) => &model.summary().id,
             ModelEntry::Failed { id, .. } => id,
         }
     }
@@ -42,26 +46,20 @@ pub struct Models {
 
 impl Models {
     /// The model of that id, or for `default` the first that serves.
-    pub fn get(&self, id: &str) -> Option<Generator> {
-        let named = self.read(|entries| {
-            entries.iter().find_map(|entry| match entry {
-                ModelEntry::Loaded(generator) if entry.id() == id => Some(generator.clone()),
-                _ => None,
-            })
-        });
-        named.or_else(|| if id == DEFAULT_ID { self.first_ready() } else { None })
+    pub fn get(&self, id: &str) -> Option<ServedModel> {
+        self.find(id, |_| true)
     }
 
-    /// The first model that serves.
-    pub fn first_ready(&self) -> Option<Generator> {
-        self.read(|entries| {
-            entries.iter().find_map(|entry| match entry {
-                ModelEntry::Loaded(generator) if generator.state() == ModelState::Ready => {
-                    Some(generator.clone())
-                }
-                _ => None,
-            })
-        })
+    /// As [`Models::get`], to generate with; an error if the model embeds.
+    pub fn generator(&self, id: &str) -> Option<Result<Generator, GenerationError>> {
+        let model = self.find(id, |model| matches!(model, ServedModel::Generator(_)))?;
+        Some(model.into_generator())
+    }
+
+    /// As [`Models::get`], to embed with; an error if the model generates.
+    pub fn embedder(&self, id: &str) -> Option<Result<Embedder, GenerationError>> {
+        let model = self.find(id, |model| matches!(model, ServedModel::Embedder(_)))?;
+        Some(model.into_embedder())
     }
 
     /// Every model, in the order of insertion.
@@ -80,13 +78,13 @@ impl Models {
     }
 
     /// Adds a model. One of the same id is replaced and finishes what it has.
-    pub fn insert(&self, generator: Generator) {
-        self.put(ModelEntry::Loaded(generator));
+    pub fn insert(&self, model: impl Into<ServedModel>) {
+        self.put(ModelEntry::Loaded(model.into()));
     }
 
     /// Notes that a model could not be loaded; one of that id that serves is kept instead.
     pub fn insert_failure(&self, id: &str, error: String) {
-        if self.get(id).is_none_or(|generator| generator.summary().id != id) {
+        if self.get(id).is_none_or(|model| model.summary().id != id) {
             self.put(ModelEntry::Failed { id: id.to_owned(), error });
         }
     }
@@ -97,22 +95,22 @@ impl Models {
         let index = entries.iter().position(|entry| entry.id() == id)?;
         let entry = entries.remove(index);
         drop(entries);
-        if let ModelEntry::Loaded(generator) = &entry {
-            generator.shutdown();
+        if let ModelEntry::Loaded(model) = &entry {
+            model.shutdown();
         }
         Some(entry)
     }
 
     /// Whether some model serves.
     pub fn is_ready(&self) -> bool {
-        self.first_ready().is_some()
+        self.first_ready(|_| true).is_some()
     }
 
     /// Lets every model finish what it has and take nothing new.
     pub fn shutdown(&self) {
         for entry in self.list() {
-            if let ModelEntry::Loaded(generator) = entry {
-                generator.shutdown();
+            if let ModelEntry::Loaded(model) = entry {
+                model.shutdown();
             }
         }
     }
@@ -127,9 +125,37 @@ impl Models {
             }
         };
         drop(entries);
-        if let Some(ModelEntry::Loaded(generator)) = replaced {
-            generator.shutdown();
+        if let Some(ModelEntry::Loaded(model)) = replaced {
+            model.shutdown();
         }
+    }
+
+    /// The model of that id, or for `default` the first that serves, of those that do what is
+    /// wanted if there are such.
+    fn find(&self, id: &str, wanted: impl Fn(&ServedModel) -> bool) -> Option<ServedModel> {
+        let named = self.read(|entries| {
+            entries.iter().find_map(|entry| match entry {
+                ModelEntry::Loaded(model) if entry.id() == id => Some(model.clone()),
+                _ => None,
+            })
+        });
+        if named.is_some() || id != DEFAULT_ID {
+            return named;
+        }
+        self.first_ready(wanted).or_else(|| self.first_ready(|_| true))
+    }
+
+    fn first_ready(&self, wanted: impl Fn(&ServedModel) -> bool) -> Option<ServedModel> {
+        self.read(|entries| {
+            entries.iter().find_map(|entry| match entry {
+                ModelEntry::Loaded(model)
+                    if model.state() == ModelState::Ready && wanted(model) =>
+                {
+                    Some(model.clone())
+                }
+                _ => None,
+            })
+        })
     }
 
     fn read<T>(&self, look: impl FnOnce(&[ModelEntry]) -> T) -> T {

@@ -3,9 +3,13 @@
 //! Plain data, the same for every edge. What a field means to HTTP clients is not known here.
 
 use host_engine::SamplingParams;
+use host_model::Tokenizer;
 
 use crate::error::GenerationError;
-use crate::limits::{CHOICES_MAX, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX};
+use crate::limits::{
+    CHOICES_MAX, PROMPT_BYTES_PER_TOKEN_MAX, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX,
+    TOP_LOGPROBS_MAX,
+};
 
 /// What is to be continued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,6 +98,21 @@ impl GenerationRequest {
             _ => Ok(()),
         }
     }
+}
+
+/// Tokens of a text, unless it is much longer than the context.
+pub(crate) fn tokenize(
+    tokenizer: &Tokenizer,
+    context_length: usize,
+    text: &str,
+    add_special: bool,
+) -> Result<Vec<u32>, GenerationError> {
+    let bytes_max = context_length.saturating_mul(PROMPT_BYTES_PER_TOKEN_MAX);
+    if text.len() > bytes_max {
+        let (bytes, limit) = (text.len(), context_length);
+        return Err(GenerationError::PromptTextTooLong { bytes, bytes_max, limit });
+    }
+    Ok(tokenizer.encode(text, add_special)?)
 }
 
 pub(crate) fn invalid(param: &'static str, message: String) -> GenerationError {

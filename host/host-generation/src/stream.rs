@@ -15,10 +15,10 @@ use tokio::sync::mpsc;
 
 use crate::assembler::Assembler;
 use crate::error::GenerationError;
-use crate::generator::Shared;
 use crate::limits::EVENT_QUEUE_MAX;
 use crate::mailbox::Cancellation;
-use crate::worker::ChoiceEvent;
+use crate::shared::Shared;
+use crate::worker::{ChoiceEvent, Submission};
 
 /// One thing that happened to one choice.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,7 +104,7 @@ pub enum FinishReason {
 #[derive(Debug)]
 pub struct GenerationStream {
     request: u64,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Submission>>,
     receiver: mpsc::Receiver<(usize, ChoiceEvent)>,
     blocked: Arc<AtomicBool>,
     /// One for each choice, until it has ended.
@@ -116,7 +116,7 @@ pub struct GenerationStream {
 /// Parts of a new stream.
 pub(crate) struct StreamParts {
     pub(crate) request: u64,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared<Submission>>,
     pub(crate) receiver: mpsc::Receiver<(usize, ChoiceEvent)>,
     pub(crate) blocked: Arc<AtomicBool>,
     pub(crate) choices: Vec<Assembler>,

@@ -12,15 +12,15 @@ use std::time::Instant;
 
 use host_engine::{
     Engine, Event, FinishReason, SequenceError, SequenceId, SequenceRequest, SequenceUsage,
-    StepError, StepModel, StepStats, SubmitError, TokenId, TokenLogprobs,
+    StepModel, StepStats, SubmitError, TokenId, TokenLogprobs,
 };
 use host_metrics::{InFlight, Metrics, ModelMetrics, Occupancy};
 use tokio::sync::mpsc;
 
 use crate::error::GenerationError;
-use crate::generator::{ModelState, Shared};
 use crate::mailbox::{Cancellation, Letters};
 use crate::request::invalid;
+use crate::shared::Shared;
 
 /// Bits of a sequence id that hold the choice; the rest is the request.
 const CHOICE_BITS: u32 = 8;
@@ -66,14 +66,18 @@ struct Active {
 /// The thread's state.
 pub(crate) struct Worker<M> {
     engine: Engine<M>,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<Submission>>,
     metrics: Metrics,
     model_metrics: ModelMetrics,
     active: BTreeMap<u64, Active>,
 }
 
 impl<M: StepModel> Worker<M> {
-    pub(crate) fn new(engine: Engine<M>, shared: Arc<Shared>, metrics: Metrics) -> Self {
+    pub(crate) fn new(
+        engine: Engine<M>,
+        shared: Arc<Shared<Submission>>,
+        metrics: Metrics,
+    ) -> Self {
         let model_metrics = shared.metrics.clone();
         Self { engine, shared, metrics, model_metrics, active: BTreeMap::new() }
     }
@@ -90,7 +94,8 @@ impl<M: StepModel> Worker<M> {
             let stats = self.engine.step(&mut events);
             self.record(&stats, started);
             // Before the readers hear of it, so that whoever does finds the model's state changed.
-            let faulted = stats.fault.and_then(|fault| self.note_fault(fault));
+            let faulted =
+                stats.fault.and_then(|fault| self.shared.note_fault(&self.metrics, fault));
             for event in events.drain(..) {
                 self.handle(event);
             }
@@ -101,7 +106,7 @@ impl<M: StepModel> Worker<M> {
         }
     }
 
-    fn read(&mut self, letters: Letters) {
+    fn read(&mut self, letters: Letters<Submission>) {
         for submission in letters.submissions {
             self.start(submission);
         }
@@ -230,7 +235,7 @@ impl<M: StepModel> Worker<M> {
 
     fn record(&self, stats: &StepStats, started: Instant) {
         if stats.sequences > 0 {
-            self.model_metrics.record_step(started.elapsed(), stats.preemptions);
+            self.model_metrics.record_step(started.elapsed(), stats.preemptions, stats.restarts);
         }
     }
 
@@ -242,20 +247,6 @@ impl<M: StepModel> Worker<M> {
             kv_blocks_used: counts.blocks_used,
             kv_blocks_total: counts.blocks_total,
         });
-    }
-
-    /// Books a failed step. A plugin that panicked may have left anything behind, so the model is
-    /// not stepped again: then what its requests are to hear.
-    fn note_fault(&self, fault: StepError) -> Option<GenerationError> {
-        let StepError::Model { plugin, message, panicked } = fault;
-        self.metrics.count_plugin_fault(&plugin);
-        tracing::error!(plugin, message, panicked, "a step failed");
-        if !panicked {
-            return None;
-        }
-        let error = GenerationError::Faulted { plugin: plugin.clone(), message: message.clone() };
-        self.shared.set_state(ModelState::Faulted { plugin, message });
-        Some(error)
     }
 
     fn fail_rest(&mut self, error: &GenerationError) {
@@ -339,12 +330,7 @@ fn refusal(error: SubmitError) -> GenerationError {
 
 fn failure(error: SequenceError) -> GenerationError {
     match error {
-        SequenceError::Step(StepError::Model { plugin, message, panicked: true }) => {
-            GenerationError::Faulted { plugin, message }
-        }
-        SequenceError::Step(StepError::Model { plugin, message, .. }) => {
-            GenerationError::Model { plugin, message }
-        }
+        SequenceError::Step(error) => error.into(),
         SequenceError::NoFiniteLogits { .. } => {
             GenerationError::NoFiniteLogits { message: error.to_string() }
         }

@@ -7,6 +7,7 @@ use crate::facets::{ComputeFacet, SessionFacet};
 use crate::{OpenCheckpoint, PluginError, Registry};
 use graph::Graph;
 use plugin_api::{Error, MemoryEstimate, SessionLimits, StepBatch};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// One compute provider of a loaded plugin.
@@ -17,14 +18,20 @@ pub struct ComputeProvider {
     pub(crate) facet: Arc<dyn ComputeFacet>,
 }
 
+/// Reads rows of a tensor, by its place in a list, to a buffer that is exactly as long; called from
+/// several threads at once.
+pub type RowReader<'a> = dyn Fn(usize, Range<usize>, &mut [u8]) -> Result<(), Error> + Sync + 'a;
+
 /// What a session is made from.
 #[expect(missing_debug_implementations, reason = "holds a closure")]
 pub struct SessionRequest<'a> {
     /// The graph.
     pub graph: &'a Graph,
     /// Bytes and dtype of each of its weights; they must come from the checkpoint that is handed
-    /// to [`ComputeProvider::create`].
+    /// to [`ComputeProvider::create`]. Weights without bytes are read from `rows`.
     pub weights: Vec<(&'a [u8], &'a str)>,
+    /// Reads rows of the weights without bytes.
+    pub rows: &'a RowReader<'a>,
     /// Where dtypes come from.
     pub dtypes: &'a Registry,
     /// Told how far loading is: bytes done, bytes in all.
@@ -94,7 +101,7 @@ impl Session {
         &self.plugin
     }
 
-    /// Runs one batch; `logits` is `[logit_rows, vocab]`.
+    /// Runs one batch; `logits` is `[logit_rows, width of the graph's last node]`.
     ///
     /// # Errors
     /// The batch does not fit, or a kernel failed or panicked.

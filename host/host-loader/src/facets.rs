@@ -10,13 +10,19 @@ mod check;
 mod compute_v1;
 mod format_v1;
 mod quantization_v1;
+mod quantizer_v1;
+mod rows;
+mod writer_v1;
 
-use crate::{Refusal, SessionRequest};
+use crate::{Refusal, RowReader, SessionRequest};
 use check::facet;
-use plugin_abi::{ArchitectureV1, ComputeV1, Facet as _, FormatV1, PluginRoot, QuantizationV1};
-use plugin_abi::{Sink, Status};
+use plugin_abi::{
+    ArchitectureV1, ComputeV1, Facet as _, FormatV1, PluginRoot, QuantizationV1, QuantizerV1, Sink,
+    Status, WriterV1,
+};
 use plugin_api::{DtypeRef, Error, ProviderInfo, StepBatch, wire};
 use std::fmt::Debug;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -40,10 +46,24 @@ pub(crate) trait CheckpointFacet: Debug + Send + Sync {
     fn describe(&self) -> Result<Vec<u8>, Error>;
     /// Bytes of tensor number `index`.
     fn tensor(&self, index: usize) -> Result<&[u8], Error>;
+    /// Writes some rows of a tensor to `dst`.
+    fn read_rows(&self, index: usize, rows: Range<usize>, dst: &mut [u8]) -> Result<(), Error>;
     /// An asset by name.
     fn asset(&self, name: &str) -> Result<Vec<u8>, Error>;
     /// Lets the bytes leave memory until they are read again.
     fn release_pages(&self);
+}
+
+/// What the host asks of a quantizer.
+pub(crate) trait QuantizerFacet: Debug + Send + Sync {
+    /// Plan (JSON) for a request (JSON).
+    fn plan(&self, request: &str) -> Result<Vec<u8>, Error>;
+}
+
+/// What the host asks of a writer.
+pub(crate) trait WriterFacet: Debug + Send + Sync {
+    /// Writes the checkpoint that `export` (JSON) describes.
+    fn write(&self, path: &Path, export: &str, reader: &RowReader<'_>) -> Result<(), Error>;
 }
 
 /// What the host asks of a compute device.
@@ -68,6 +88,8 @@ pub(crate) enum KnownFacet {
     Architecture(Arc<dyn ArchitectureFacet>),
     Format(Arc<dyn FormatFacet>),
     Quantization(Vec<DtypeRef>),
+    Quantizer(Arc<dyn QuantizerFacet>),
+    Writer(Arc<dyn WriterFacet>),
     Compute(Arc<dyn ComputeFacet>),
 }
 
@@ -106,6 +128,20 @@ pub(crate) const KNOWN: &[KnownRow] = &[
             quantization_v1::dtypes(found, &provider.claims)
                 .map(KnownFacet::Quantization)
                 .map_err(|why| check::refuse::<QuantizationV1>(&provider.name, why))
+        },
+    },
+    KnownRow {
+        kind: "quantizer",
+        facet: QuantizerV1::NAME,
+        adapter: |root, provider| {
+            Ok(KnownFacet::Quantizer(Arc::new(*facet::<QuantizerV1>(root, &provider.name)?)))
+        },
+    },
+    KnownRow {
+        kind: "writer",
+        facet: WriterV1::NAME,
+        adapter: |root, provider| {
+            Ok(KnownFacet::Writer(Arc::new(*facet::<WriterV1>(root, &provider.name)?)))
         },
     },
     KnownRow {

@@ -6,6 +6,7 @@
 use crate::PluginError;
 use crate::facets::{CheckpointFacet, FormatFacet};
 use plugin_api::{CheckpointInfo, Error, ErrorKind};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,13 +80,31 @@ impl OpenCheckpoint {
         &self.plugin
     }
 
-    /// Bytes of tensor number `index`, valid as long as the checkpoint.
+    /// Bytes of tensor number `index`, valid as long as the checkpoint; none if they do not lie in
+    /// the file as the description says, and only [`OpenCheckpoint::read_rows`] gives them.
     ///
     /// # Errors
     /// The index is out of range, or the plugin failed.
-    pub fn tensor(&self, index: usize) -> Result<&[u8], PluginError> {
+    pub fn tensor(&self, index: usize) -> Result<Option<&[u8]>, PluginError> {
+        match self.facet.tensor(index) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(PluginError { plugin: self.plugin.clone(), source }),
+        }
+    }
+
+    /// Writes the bytes of some rows of a tensor to `dst`, which must be exactly as long.
+    ///
+    /// # Errors
+    /// The rows are not there, or the plugin failed.
+    pub fn read_rows(
+        &self,
+        index: usize,
+        rows: Range<usize>,
+        dst: &mut [u8],
+    ) -> Result<(), PluginError> {
         let fail = |source| PluginError { plugin: self.plugin.clone(), source };
-        self.facet.tensor(index).map_err(fail)
+        self.facet.read_rows(index, rows, dst).map_err(fail)
     }
 
     /// Lets the bytes leave memory; they stay valid and come back when somebody reads them.

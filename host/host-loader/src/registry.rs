@@ -6,7 +6,8 @@
 use crate::facets::KnownFacet;
 use crate::open::OpenPlugin;
 use crate::{
-    ArchitectureProvider, ComputeProvider, DtypeProvider, FormatProvider, PluginReport, PluginState,
+    ArchitectureProvider, ComputeProvider, DtypeProvider, FormatProvider, PluginReport,
+    PluginState, QuantizerProvider, WriterProvider,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,8 @@ pub struct Registry {
     formats: Vec<Arc<FormatProvider>>,
     architectures: BTreeMap<String, Arc<ArchitectureProvider>>,
     dtypes: BTreeMap<String, DtypeProvider>,
+    quantizers: BTreeMap<String, Arc<QuantizerProvider>>,
+    writers: BTreeMap<String, Arc<WriterProvider>>,
     computes: BTreeMap<String, Arc<ComputeProvider>>,
     /// Names of the compute devices, best first.
     devices: Vec<String>,
@@ -55,6 +58,23 @@ impl Registry {
     #[must_use]
     pub fn dtype(&self, name: &str) -> Option<DtypeProvider> {
         self.dtypes.get(name).cloned()
+    }
+
+    /// Who knows a recipe of quantization.
+    #[must_use]
+    pub fn quantizer(&self, recipe: &str) -> Option<Arc<QuantizerProvider>> {
+        self.quantizers.get(recipe).cloned()
+    }
+
+    /// Every recipe there is.
+    pub fn recipes(&self) -> impl Iterator<Item = &str> {
+        self.quantizers.keys().map(String::as_str)
+    }
+
+    /// Who writes a file format.
+    #[must_use]
+    pub fn writer(&self, format: &str) -> Option<Arc<WriterProvider>> {
+        self.writers.get(format).cloned()
     }
 
     /// The compute device of that name, or the best there is.
@@ -111,6 +131,13 @@ impl Registry {
                 if let Some(dtype) = found {
                     self.dtypes.insert(claim, DtypeProvider { dtype, plugin });
                 }
+            }
+            KnownFacet::Quantizer(facet) => {
+                let provider = Arc::new(QuantizerProvider { name, plugin, facet });
+                self.quantizers.insert(claim, provider);
+            }
+            KnownFacet::Writer(facet) => {
+                self.writers.insert(claim, Arc::new(WriterProvider { name, plugin, facet }));
             }
             KnownFacet::Compute(facet) => {
                 self.computes.insert(claim, Arc::new(ComputeProvider { name, plugin, facet }));

@@ -161,8 +161,8 @@ mod tests {
             kv_blocks_used: 17,
             kv_blocks_total: 64,
         });
-        model.record_step(Duration::from_millis(3), 1);
-        model.record_step(Duration::from_millis(30), 0);
+        model.record_step(Duration::from_millis(3), 1, 2);
+        model.record_step(Duration::from_millis(30), 0, 0);
         model.add_prompt_tokens(11);
         model.add_completion_tokens(5);
         model.observe_time_to_first_token(Duration::from_millis(40));
@@ -196,6 +196,7 @@ mod tests {
             "host_prompt_tokens",
             "host_requests",
             "host_requests_rejected",
+            "host_restarts",
             "host_steps",
         ];
         assert_eq!(of("counter"), counters);
@@ -227,6 +228,7 @@ mod tests {
         check(&metrics, r#"host_kv_blocks_total{model="tiny"}"#, 64.0);
         check(&metrics, r#"host_steps_total{model="tiny"}"#, 2.0);
         check(&metrics, r#"host_preemptions_total{model="tiny"}"#, 1.0);
+        check(&metrics, r#"host_restarts_total{model="tiny"}"#, 2.0);
         check(&metrics, r#"host_prompt_tokens_total{model="tiny"}"#, 11.0);
         check(&metrics, r#"host_completion_tokens_total{model="tiny"}"#, 5.0);
         let requests =

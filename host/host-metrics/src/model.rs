@@ -51,6 +51,7 @@ pub(crate) struct ModelFamilies {
     completion_tokens: Family<ModelLabel, Counter>,
     steps: Family<ModelLabel, Counter>,
     preemptions: Family<ModelLabel, Counter>,
+    restarts: Family<ModelLabel, Counter>,
     step_duration: Histograms,
     time_to_first_token: Histograms,
     time_per_output_token: Histograms,
@@ -80,6 +81,8 @@ impl ModelFamilies {
         let completion_tokens = counter("host_completion_tokens", "Tokens generated");
         let steps = counter("host_steps", "Steps of the engine");
         let preemptions = counter("host_preemptions", "Sequences that lost their KV blocks");
+        let help = "Sequences computed again because they grew past the length of short rope";
+        let restarts = counter("host_restarts", help);
         let mut histogram = |name: &str, help: &str, buckets: &'static [f64]| {
             let family = Histograms::new_with_constructor(Buckets(buckets));
             registry.register(name, help, family.clone());
@@ -95,6 +98,7 @@ impl ModelFamilies {
             completion_tokens,
             steps,
             preemptions,
+            restarts,
             step_duration: histogram(
                 "host_step_duration_seconds",
                 "Time of one step of the engine",
@@ -130,6 +134,7 @@ impl ModelFamilies {
             completion_tokens: self.completion_tokens.get_or_create_owned(&label),
             steps: self.steps.get_or_create_owned(&label),
             preemptions: self.preemptions.get_or_create_owned(&label),
+            restarts: self.restarts.get_or_create_owned(&label),
             step_duration: self.step_duration.get_or_create_owned(&label),
             time_to_first_token: self.time_to_first_token.get_or_create_owned(&label),
             time_per_output_token: self.time_per_output_token.get_or_create_owned(&label),
@@ -163,6 +168,7 @@ pub struct ModelMetrics {
     completion_tokens: Counter<u64, AtomicU64>,
     steps: Counter<u64, AtomicU64>,
     preemptions: Counter<u64, AtomicU64>,
+    restarts: Counter<u64, AtomicU64>,
     step_duration: Histogram,
     time_to_first_token: Histogram,
     time_per_output_token: Histogram,
@@ -186,9 +192,10 @@ impl ModelMetrics {
     }
 
     /// Counts a step of the engine.
-    pub fn record_step(&self, duration: Duration, preemptions: usize) {
+    pub fn record_step(&self, duration: Duration, preemptions: usize, restarts: usize) {
         self.steps.inc();
         self.preemptions.inc_by(preemptions as u64);
+        self.restarts.inc_by(restarts as u64);
         self.step_duration.observe(duration.as_secs_f64());
     }
 

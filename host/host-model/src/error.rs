@@ -46,6 +46,16 @@ pub enum LoadError {
         /// The devices there are.
         looked_at: String,
     },
+    /// No quantizer plugin knows the recipe.
+    #[error(
+        "no loaded plugin knows how to quantize to `{recipe}`, nor is it a file; known: {known}"
+    )]
+    UnknownRecipe {
+        /// The recipe asked for.
+        recipe: String,
+        /// The recipes there are.
+        known: String,
+    },
     /// The checkpoint is damaged or contradicts itself.
     #[error("{}: {reason}", path.display())]
     Invalid {
@@ -107,9 +117,9 @@ impl LoadError {
         match self {
             Self::NotFound { .. } => LoadErrorKind::NotFound,
             Self::Invalid { .. } | Self::UnknownFormat { .. } => LoadErrorKind::Invalid,
-            Self::MissingArchitecture { .. } | Self::MissingCompute { .. } => {
-                LoadErrorKind::Unsupported
-            }
+            Self::MissingArchitecture { .. }
+            | Self::MissingCompute { .. }
+            | Self::UnknownRecipe { .. } => LoadErrorKind::Unsupported,
             Self::Memory { .. } => LoadErrorKind::Memory,
             Self::Plugin { source, .. } => match source.source.kind() {
                 plugin_api::ErrorKind::Invalid => LoadErrorKind::Invalid,

@@ -5,16 +5,24 @@
 //! (is every plugin there, does every tensor fit, how much will it need) is found out by
 //! [`Prepared`], so a bad file costs nothing. It runs no sequence and knows no request.
 
+mod calibrate;
 mod error;
+mod export;
+mod importance;
 mod load;
 mod memory;
 mod prepare;
+mod quantize;
 mod session;
 mod summary;
 mod tokenizer;
 mod tokenizer_file;
+mod weights;
 
+pub use calibrate::{Calibrated, Calibration, calibrate};
 pub use error::{LoadError, LoadErrorKind};
+pub use export::{Exported, export};
+pub use importance::Importance;
 pub use load::{LoadedModel, load};
 pub use memory::MemoryPlan;
 pub use prepare::{LoadOptions, Prepared, SpecialTokens, prepare};

@@ -1,12 +1,12 @@
 //! From a prepared checkpoint to a model that can step.
 
 use crate::memory::check_available;
-use crate::prepare::{plugin, session_request};
+use crate::prepare::with_session_request;
 use crate::summary::summarize;
 use crate::{
     LoadError, LoadOptions, ModelSession, ModelSummary, SpecialTokens, Tokenizer, prepare,
 };
-use host_engine::EngineLimits;
+use host_engine::{EmbeddingShape, EngineLimits};
 use host_loader::Registry;
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +27,8 @@ pub struct LoadedModel {
     pub special: SpecialTokens,
     /// Sizes the engine must keep.
     pub limits: EngineLimits,
+    /// What its vectors are like, if it embeds; it generates if not.
+    pub embedding: Option<EmbeddingShape>,
 }
 
 /// Loads the model at `path`; `progress` hears bytes of weights done and in all.
@@ -42,13 +44,10 @@ pub fn load(
     let started = Instant::now();
     let prepared = prepare(registry, path, options)?;
     check_available(&prepared)?;
-    let request = session_request(&prepared, registry, &prepared.memory, progress)?;
-    let keep_alive = Arc::clone(&prepared.checkpoint);
-    let session = prepared
-        .compute
-        .create(&request, keep_alive)
-        .map_err(|source| plugin(&prepared.path, source))?;
-    drop(request);
+    let session =
+        with_session_request(registry, &prepared, &prepared.memory, progress, |request| {
+            prepared.compute.create(request, Arc::clone(&prepared.checkpoint))
+        })?;
     // The session has packed what it multiplies with; the file's pages would only double it.
     prepared.checkpoint.release_pages();
     let memory = &prepared.memory;
@@ -60,6 +59,7 @@ pub fn load(
         queue_max: options.queue_max,
         context_length: memory.context_length,
         vocab_size: prepared.graph.vocab_size,
+        long_above: prepared.graph.long_above(),
     };
     let summary = summarize(&prepared, registry, options, started.elapsed());
     Ok(LoadedModel {
@@ -69,5 +69,6 @@ pub fn load(
         chat_template: prepared.chat_template,
         special: prepared.special,
         limits,
+        embedding: prepared.embedding,
     })
 }

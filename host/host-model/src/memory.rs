@@ -3,10 +3,16 @@
 //! The KV cache is sized here: as many blocks as all sequences together could fill, bounded by the
 //! bytes the operator allows. The storage itself is the compute plugin's.
 
-use crate::prepare::{Prepared, plugin, session_request};
+use crate::prepare::{Prepared, with_session_request};
+use crate::weights::Place;
 use crate::{LoadError, LoadOptions};
+use host_engine::EmbeddingShape;
 use host_loader::Registry;
 use plugin_api::{MemoryEstimate, SessionLimits};
+
+/// Most tokens that a step takes for the sake of a whole text, unless the operator allows more: what
+/// a step holds in memory grows with them.
+const WHOLE_TEXT_TOKENS_MAX: usize = 8192;
 
 /// Sizes of a session and what they cost.
 #[derive(Debug, Clone)]
@@ -54,15 +60,7 @@ pub(crate) fn plan_memory(
         Some(_) => asked,
         None => asked.min(affordable.saturating_mul(block_size)),
     };
-    let one = context_length.div_ceil(block_size);
-    let sequences_max = options.sequences_max.max(1);
-    let block_count = one.saturating_mul(sequences_max).min(affordable.max(one));
-    let limits = SessionLimits {
-        block_size,
-        block_count: block_count.min(u32::MAX as usize / block_size),
-        batch_tokens_max: options.batch_tokens_max.max(sequences_max),
-        sequences_max,
-    };
+    let limits = session_limits(prepared.embedding, options, context_length, affordable);
     let mut plan = MemoryPlan {
         limits,
         context_length,
@@ -70,9 +68,32 @@ pub(crate) fn plan_memory(
         threads: options.threads,
         estimate: MemoryEstimate::default(),
     };
-    let request = session_request(prepared, registry, &plan, &|_, _| {})?;
-    plan.estimate = prepared.compute.estimate(&request).map_err(|e| plugin(&prepared.path, e))?;
+    plan.estimate = with_session_request(registry, prepared, &plan, &|_, _| {}, |request| {
+        prepared.compute.estimate(request)
+    })?;
     Ok(plan)
+}
+
+/// Sizes for sequences of `context_length`, in at most `affordable` blocks.
+fn session_limits(
+    embedding: Option<EmbeddingShape>,
+    options: &LoadOptions,
+    context_length: usize,
+    affordable: usize,
+) -> SessionLimits {
+    let block_size = options.block_size.max(1);
+    let sequences_max = options.sequences_max.max(1);
+    let whole = embedding.is_some_and(|shape| shape.whole_sequences);
+    let whole_text = if whole { context_length.min(WHOLE_TEXT_TOKENS_MAX) } else { 0 };
+    let batch_tokens_max = options.batch_tokens_max.max(sequences_max).max(whole_text);
+    let one = context_length.div_ceil(block_size);
+    let block_count = match embedding {
+        None => one.saturating_mul(sequences_max),
+        // One text that has begun, and a step's tokens in blocks that each text leaves partly empty.
+        Some(_) => one + batch_tokens_max.div_ceil(block_size) + sequences_max,
+    };
+    let block_count = block_count.min(affordable.max(one)).min(u32::MAX as usize / block_size);
+    SessionLimits { block_size, block_count, batch_tokens_max, sequences_max }
 }
 
 /// Refuses a plan that the machine cannot hold.
@@ -97,10 +118,8 @@ pub(crate) fn check_available(prepared: &Prepared) -> Result<(), LoadError> {
 fn kv_dtype(prepared: &Prepared, options: &LoadOptions) -> Result<String, LoadError> {
     match options.kv_dtype.as_str() {
         "auto" => {
-            let tensors = &prepared.checkpoint.info().tensors;
-            let plain =
-                |index: &usize| ["f32", "f16", "bf16"].contains(&tensors[*index].dtype.as_str());
-            let float = prepared.tensors.iter().all(plain);
+            let plain = |place: &Place| ["f32", "f16", "bf16"].contains(&place.dtype.as_str());
+            let float = prepared.weights.places().iter().all(plain);
             Ok(if float { "f32" } else { "f16" }.to_owned())
         }
         dtype @ ("f32" | "f16") => Ok(dtype.to_owned()),
@@ -129,4 +148,38 @@ fn available_bytes() -> Option<u64> {
     let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
     let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
     Some(kib << 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn limits(
+        whole_sequences: Option<bool>,
+        context_length: usize,
+        affordable: usize,
+    ) -> SessionLimits {
+        let embedding =
+            whole_sequences.map(|whole_sequences| EmbeddingShape { width: 8, whole_sequences });
+        let options = LoadOptions { sequences_max: 4, ..LoadOptions::default() };
+        session_limits(embedding, &options, context_length, affordable)
+    }
+
+    #[test]
+    fn a_step_holds_a_whole_text_where_it_must() {
+        assert_eq!(limits(Some(true), 2048, 1 << 20).batch_tokens_max, 2048);
+        assert_eq!(limits(Some(true), 100, 1 << 20).batch_tokens_max, 512);
+        assert_eq!(limits(Some(true), 1 << 20, 1 << 20).batch_tokens_max, WHOLE_TEXT_TOKENS_MAX);
+        assert_eq!(limits(Some(false), 2048, 1 << 20).batch_tokens_max, 512);
+        assert_eq!(limits(None, 2048, 1 << 20).batch_tokens_max, 512);
+    }
+
+    #[test]
+    fn embedding_needs_blocks_for_a_step_and_generating_for_every_sequence() {
+        assert_eq!(limits(None, 2048, 1 << 20).block_count, 4 * 64);
+        assert_eq!(limits(Some(true), 2048, 1 << 20).block_count, 64 + 64 + 4);
+        assert_eq!(limits(Some(false), 2048, 1 << 20).block_count, 64 + 16 + 4);
+        assert_eq!(limits(Some(true), 2048, 70).block_count, 70, "as many as are affordable");
+        assert_eq!(limits(Some(true), 2048, 10).block_count, 64, "but one text fits");
+    }
 }

@@ -3,11 +3,15 @@
 //! `host model inspect` stops here; `load` goes on from here. The order is the order in which a
 //! mistake is cheapest to find.
 
+use crate::importance::Importance;
 use crate::memory::{MemoryPlan, plan_memory};
+use crate::quantize::quantize;
+use crate::weights::{WeightReader, Weights};
 use crate::{LoadError, Tokenizer};
-use graph::Graph;
+use graph::{Graph, Output};
+use host_engine::EmbeddingShape;
 use host_loader::{
-    ArchitectureProvider, ComputeProvider, OpenCheckpoint, Registry, SessionRequest,
+    ArchitectureProvider, ComputeProvider, OpenCheckpoint, PluginError, Registry, SessionRequest,
 };
 use plugin_api::CheckpointInfo;
 use std::path::{Path, PathBuf};
@@ -28,6 +32,11 @@ pub struct LoadOptions {
     pub kv_dtype: String,
     /// Most positions of a sequence.
     pub context_length: Option<usize>,
+    /// Recipe by which weights are quantized while they are loaded: a name that a quantizer plugin
+    /// knows, or the path of a file of rules.
+    pub isq: Option<String>,
+    /// Importance matrix for quantizing, a file of llama.cpp's.
+    pub importance: Option<PathBuf>,
     /// Bytes the KV cache may take.
     pub kv_bytes_max: u64,
     /// Token places in a KV block.
@@ -48,6 +57,8 @@ impl Default for LoadOptions {
             threads: 0,
             kv_dtype: "auto".to_owned(),
             context_length: None,
+            isq: None,
+            importance: None,
             kv_bytes_max: 2 << 30,
             block_size: 32,
             batch_tokens_max: 512,
@@ -78,7 +89,8 @@ pub struct Prepared {
     pub(crate) architecture: Arc<ArchitectureProvider>,
     pub(crate) compute: Arc<ComputeProvider>,
     pub(crate) graph: Graph,
-    pub(crate) tensors: Vec<usize>,
+    pub(crate) embedding: Option<EmbeddingShape>,
+    pub(crate) weights: Weights,
     pub(crate) tokenizer: Tokenizer,
     pub(crate) chat_template: Option<String>,
     pub(crate) special: SpecialTokens,
@@ -121,37 +133,6 @@ impl Prepared {
     pub fn tokenizer(&self) -> &Tokenizer {
         &self.tokenizer
     }
-
-    /// Dtype and bytes of each weight of the graph, in its order.
-    pub(crate) fn weights(&self) -> Result<Vec<(&[u8], &str)>, LoadError> {
-        let tensors = &self.checkpoint.info().tensors;
-        let bytes = |(&index, weight): (&usize, &graph::Weight)| {
-            let bytes = self.checkpoint.tensor(index).map_err(|e| plugin(&self.path, e))?;
-            let tensor = &tensors[index];
-            let bytes = rows_of(bytes, &tensor.shape, weight.rows).ok_or_else(|| {
-                let why = format!("tensor {} has too few bytes for its rows", tensor.name);
-                LoadError::invalid(&self.path, why)
-            })?;
-            Ok((bytes, tensor.dtype.as_str()))
-        };
-        self.tensors.iter().zip(&self.graph.weights).map(bytes).collect()
-    }
-}
-
-/// The bytes of some rows of a tensor: every dtype keeps a row's blocks together, in order.
-fn rows_of<'b>(bytes: &'b [u8], shape: &[usize], rows: Option<[usize; 2]>) -> Option<&'b [u8]> {
-    let Some([begin, end]) = rows else { return Some(bytes) };
-    let row_bytes = bytes.len().checked_div(*shape.first()?)?;
-    bytes.get(begin.checked_mul(row_bytes)?..end.checked_mul(row_bytes)?)
-}
-
-/// Whether a tensor of that shape has what the weight names: itself, or some of its rows.
-fn fits(shape: &[usize], weight: &graph::Weight) -> bool {
-    let Some([_, end]) = weight.rows else { return shape == weight.shape };
-    match (shape.split_first(), weight.shape.split_first()) {
-        (Some((&rows, row)), Some((_, expected))) => end <= rows && row == expected,
-        _ => false,
-    }
 }
 
 /// Opens and checks the checkpoint at `path`.
@@ -173,7 +154,14 @@ pub fn prepare(
         &architecture.build(checkpoint.info()).map_err(|source| plugin(&path, source))?,
     );
     fold_rope_divisors(&path, &checkpoint, &mut graph)?;
-    let tensors = graph_tensors(&path, &checkpoint, &graph)?;
+    let embedding = embedding_shape(&path, &graph)?;
+    let mut weights = Weights::find(&path, &checkpoint, &graph)?;
+    if let Some(recipe) = &options.isq {
+        let importance = options.importance.as_deref();
+        let importance = importance.map(|file| Importance::read(registry, file)).transpose()?;
+        let (from, to) = ((path.as_path(), &*checkpoint), (&graph, &mut weights));
+        quantize(registry, from, to, recipe, importance.as_ref())?;
+    }
     let tokenizer = read_tokenizer(&path, &checkpoint, graph.vocab_size)?;
     let chat_template = read_chat_template(&path, &checkpoint)?;
     let special = special_tokens(checkpoint.info(), &tokenizer);
@@ -183,7 +171,8 @@ pub fn prepare(
         architecture,
         compute,
         graph,
-        tensors,
+        embedding,
+        weights,
         tokenizer,
         chat_template,
         special,
@@ -193,11 +182,29 @@ pub fn prepare(
     Ok(prepared)
 }
 
-pub(crate) fn plugin(path: &Path, source: host_loader::PluginError) -> LoadError {
+/// The shape of an embedding model; none of one that generates.
+fn embedding_shape(path: &Path, graph: &Graph) -> Result<Option<EmbeddingShape>, LoadError> {
+    let whole_sequences = graph.needs_whole_sequences();
+    match graph.output {
+        Output::Embedding => {
+            let widths = graph.widths().map_err(|e| LoadError::invalid(path, e.to_string()))?;
+            let width = widths.width.last().copied().unwrap_or(0);
+            Ok(Some(EmbeddingShape { width, whole_sequences }))
+        }
+        Output::Logits if whole_sequences => {
+            let why = "the graph answers with logits and needs whole sequences, which no completion \
+                       can give it; an embedding graph says so in `output`";
+            Err(LoadError::invalid(path, why))
+        }
+        Output::Logits => Ok(None),
+    }
+}
+
+pub(crate) fn plugin(path: &Path, source: PluginError) -> LoadError {
     LoadError::Plugin { path: path.to_owned(), source }
 }
 
-fn open(registry: &Registry, path: &Path) -> Result<OpenCheckpoint, LoadError> {
+pub(crate) fn open(registry: &Registry, path: &Path) -> Result<OpenCheckpoint, LoadError> {
     let formats = registry.formats();
     let best = formats
         .iter()
@@ -211,7 +218,7 @@ fn open(registry: &Registry, path: &Path) -> Result<OpenCheckpoint, LoadError> {
     format.open(path).map_err(|source| plugin(path, source))
 }
 
-fn architecture(
+pub(crate) fn architecture(
     registry: &Registry,
     path: &Path,
     info: &CheckpointInfo,
@@ -238,28 +245,6 @@ fn compute(registry: &Registry, options: &LoadOptions) -> Result<Arc<ComputeProv
     })
 }
 
-/// The tensor each weight of the graph is read from.
-fn graph_tensors(
-    path: &Path,
-    checkpoint: &OpenCheckpoint,
-    graph: &Graph,
-) -> Result<Vec<usize>, LoadError> {
-    let tensors = &checkpoint.info().tensors;
-    let by_name: std::collections::HashMap<&str, usize> =
-        tensors.iter().enumerate().map(|(index, tensor)| (tensor.name.as_str(), index)).collect();
-    let tensor = |weight: &graph::Weight| {
-        let found = by_name.get(weight.tensor.as_str()).copied();
-        match found.filter(|&index| fits(&tensors[index].shape, weight)) {
-            Some(index) => Ok(index),
-            None => Err(LoadError::invalid(
-                path,
-                format!("tensor {} of shape {:?} is missing", weight.tensor, weight.shape),
-            )),
-        }
-    };
-    graph.weights.iter().map(tensor).collect()
-}
-
 /// Reads the vectors that divide rope frequencies; they are few and small, and plain floats.
 fn fold_rope_divisors(
     path: &Path,
@@ -273,7 +258,7 @@ fn fold_rope_divisors(
             None => Err(DivisorError(format!("tensor {}: dtype f32 expected", weight.tensor))),
             Some(index) => {
                 let bytes = checkpoint.tensor(index).map_err(|e| DivisorError(e.to_string()))?;
-                let (values, _) = bytes.as_chunks::<4>();
+                let (values, _) = bytes.unwrap_or_default().as_chunks::<4>();
                 Ok(values.iter().map(|value| f32::from_le_bytes(*value)).collect())
             }
         }
@@ -329,51 +314,32 @@ fn special_tokens(info: &CheckpointInfo, tokenizer: &Tokenizer) -> SpecialTokens
     SpecialTokens { bos_text: text(bos), eos_text: text(eos.first().copied()), bos, eos }
 }
 
-pub(crate) fn session_request<'a>(
-    prepared: &'a Prepared,
-    registry: &'a Registry,
-    memory: &'a MemoryPlan,
-    progress: &'a dyn Fn(u64, u64),
-) -> Result<SessionRequest<'a>, LoadError> {
-    Ok(SessionRequest {
+/// Calls `body` with what the compute plugin is asked for a session of these sizes.
+pub(crate) fn with_session_request<T>(
+    registry: &Registry,
+    prepared: &Prepared,
+    memory: &MemoryPlan,
+    progress: &dyn Fn(u64, u64),
+    body: impl FnOnce(&SessionRequest<'_>) -> Result<T, PluginError>,
+) -> Result<T, LoadError> {
+    let reader = WeightReader::new(&prepared.weights, &prepared.checkpoint);
+    let rows = |weight, rows, dst: &mut [u8]| reader.read(weight, rows, dst);
+    let request = SessionRequest {
         graph: &prepared.graph,
-        weights: prepared.weights()?,
+        weights: prepared.weights.stored(&prepared.path, &prepared.checkpoint)?,
+        rows: &rows,
         dtypes: registry,
         progress,
         limits: memory.limits,
         kv_dtype: &memory.kv_dtype,
         threads: memory.threads,
-    })
+    };
+    body(&request).map_err(|source| plugin(&prepared.path, source))
 }
 
-fn list<T: AsRef<str>>(names: &[T]) -> String {
+pub(crate) fn list<T: AsRef<str>>(names: &[T]) -> String {
     if names.is_empty() {
         return "nothing, no plugin of that kind is loaded".to_owned();
     }
     names.iter().map(AsRef::as_ref).collect::<Vec<_>>().join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_weight_is_its_tensor_or_some_rows_of_it() {
-        let weight = |rows, shape: &[usize]| graph::Weight {
-            role: "q".to_owned(),
-            tensor: "qkv".to_owned(),
-            shape: shape.to_vec(),
-            rows,
-        };
-        assert!(fits(&[6, 4], &weight(None, &[6, 4])));
-        assert!(!fits(&[6, 4], &weight(None, &[2, 4])));
-        assert!(fits(&[6, 4], &weight(Some([4, 6]), &[2, 4])));
-        assert!(!fits(&[6, 4], &weight(Some([5, 7]), &[2, 4])), "past the end");
-        assert!(!fits(&[6, 4], &weight(Some([4, 6]), &[2, 3])), "another row");
-        let bytes: Vec<u8> = (0..12).collect();
-        assert_eq!(rows_of(&bytes, &[6, 4], None), Some(&bytes[..]));
-        assert_eq!(rows_of(&bytes, &[6, 4], Some([4, 6])), Some(&[8, 9, 10, 11][..]));
-        assert_eq!(rows_of(&bytes, &[6, 4], Some([4, 7])), None);
-        assert_eq!(rows_of(&bytes, &[6, 4], Some([0, usize::MAX])), None);
-    }
 }

@@ -27,6 +27,7 @@ impl StepModel for ModelSession {
             positions: &batch.positions,
             slots: &batch.slots,
             sequence_starts: &batch.sequence_starts,
+            sequence_lengths: &batch.sequence_lengths,
             context_lengths: &batch.context_lengths,
             block_table_starts: &batch.block_table_starts,
             block_tables: &batch.block_tables,

@@ -28,6 +28,8 @@ pub struct ModelSummary {
     pub context_length: usize,
     /// Tokens in the vocabulary.
     pub vocab_size: usize,
+    /// Floats of a vector, if it embeds; it generates if not.
+    pub embedding_width: Option<usize>,
     /// Bytes of the weights in memory.
     pub weights_bytes: u64,
     /// Bytes of the KV cache when it is full.
@@ -61,8 +63,8 @@ pub(crate) fn summarize(
 ) -> ModelSummary {
     let info = prepared.info();
     let mut dtypes = BTreeMap::new();
-    for &index in &prepared.tensors {
-        *dtypes.entry(info.tensors[index].dtype.clone()).or_insert(0) += 1;
+    for place in prepared.weights.places() {
+        *dtypes.entry(place.dtype.clone()).or_insert(0) += 1;
     }
     let mut quantizations: Vec<String> = dtypes
         .keys()
@@ -86,6 +88,7 @@ pub(crate) fn summarize(
         parameters: parameters(prepared),
         context_length: prepared.memory.context_length,
         vocab_size: prepared.graph.vocab_size,
+        embedding_width: prepared.embedding.map(|shape| shape.width),
         weights_bytes: prepared.memory.estimate.weights,
         kv_bytes: prepared.memory.estimate.kv,
         kv_dtype: prepared.memory.kv_dtype.clone(),
@@ -96,7 +99,8 @@ pub(crate) fn summarize(
 
 /// A tensor that several weights name counts once.
 fn parameters(prepared: &Prepared) -> u64 {
-    let mut tensors = prepared.tensors.clone();
+    let mut tensors: Vec<usize> =
+        prepared.weights.places().iter().map(|place| place.tensor).collect();
     tensors.sort_unstable();
     tensors.dedup();
     let values = |&index: &usize| {

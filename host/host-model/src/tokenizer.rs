@@ -39,7 +39,10 @@ impl Tokenizer {
     /// It is no tokenizer, or not one for this vocabulary.
     pub fn from_json(json: &[u8], vocab_size: usize) -> Result<Self, TokenizerError> {
         crate::tokenizer_file::check(json, vocab_size).map_err(TokenizerError)?;
-        let inner = guarded("tokenizer.json", || Inner::from_bytes(json))?;
+        let mut inner = guarded("tokenizer.json", || Inner::from_bytes(json))?;
+        // What a training run cut and padded its texts to is no part of how a text is read.
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| TokenizerError(error.to_string()))?;
         let decoder = serde_json::to_string(&inner.get_decoder());
         let byte_level = decoder.is_ok_and(|json| json.contains("\"ByteLevel\""));
         let special = inner.get_added_tokens_decoder();
@@ -179,5 +182,34 @@ fn byte_of(character: char) -> Option<u8> {
         0x121..=0x142 => Some((code - 0x121 + 0x7F) as u8),
         0x143 => Some(0xAD),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A tokenizer of two words and the special tokens `[CLS]`, `[SEP]` and `[PAD]`.
+    fn json(more: &str) -> String {
+        format!(
+            r#"{{"version": "1.0", "normalizer": null, "pre_tokenizer": {{"type": "Whitespace"}},
+            "added_tokens": [], "decoder": null, {more},
+            "post_processor": {{"type": "BertProcessing", "sep": ["[SEP]", 3], "cls": ["[CLS]", 2]}},
+            "model": {{"type": "WordLevel", "unk_token": "a",
+                       "vocab": {{"a": 0, "b": 1, "[CLS]": 2, "[SEP]": 3, "[PAD]": 4}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_text_is_neither_cut_nor_padded() {
+        let training = r#""truncation": {"direction": "Right", "max_length": 4,
+                "strategy": "LongestFirst", "stride": 0},
+            "padding": {"strategy": {"Fixed": 8}, "direction": "Right", "pad_to_multiple_of": null,
+                "pad_id": 4, "pad_type_id": 0, "pad_token": "[PAD]"}"#;
+        for more in [training, r#""truncation": null, "padding": null"#] {
+            let tokenizer = Tokenizer::from_json(json(more).as_bytes(), 5).expect("it is valid");
+            let tokens = tokenizer.encode("a b a b b", true).expect("the words are known");
+            assert_eq!(tokens, [2, 0, 1, 0, 1, 1, 3]);
+        }
     }
 }

@@ -33,6 +33,10 @@ pub(crate) enum Command {
     /// Look into a model file without serving it.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// Quantize a checkpoint into a file.
+    Quantize(QuantizeArgs),
+    /// Make an importance matrix from text, for better quantization.
+    Calibrate(CalibrateArgs),
     /// Measure prefill and decode speed, time to first token, load time and memory.
     Bench(BenchArgs),
     /// Load one plugin file and report; the host runs this in a child before it trusts a file.
@@ -94,6 +98,13 @@ pub(crate) struct LoadArgs {
     /// reaches.
     #[arg(long, short = 'c', env = "HOST_CONTEXT_LENGTH")]
     pub(crate) context_length: Option<usize>,
+    /// Quantize the weights while they are loaded: a recipe such as q4k, q8_0 or q4_k_m, or a file
+    /// of rules.
+    #[arg(long, value_name = "RECIPE", env = "HOST_ISQ")]
+    pub(crate) isq: Option<String>,
+    /// Importance matrix for quantizing: a file of `host calibrate` or of llama.cpp.
+    #[arg(long, value_name = "FILE", env = "HOST_IMATRIX")]
+    pub(crate) imatrix: Option<PathBuf>,
     /// Memory the KV cache of a model may take, in MiB.
     #[arg(long, value_name = "MIB", env = "HOST_KV_MEMORY", default_value_t = 2048)]
     pub(crate) kv_memory: u64,
@@ -248,6 +259,50 @@ pub(crate) enum ModelCommand {
         #[command(flatten)]
         load: LoadArgs,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuantizeArgs {
+    /// Model file or folder.
+    #[arg(env = "HOST_MODEL")]
+    pub(crate) model: PathBuf,
+    /// File to write; its ending says the format.
+    #[arg(long, short = 'o', value_name = "FILE.gguf")]
+    pub(crate) output: PathBuf,
+    /// A recipe such as q4k, q8_0 or q4_k_m, or a file of rules; without it dtypes stay as they
+    /// are.
+    #[arg(long, value_name = "RECIPE", env = "HOST_ISQ")]
+    pub(crate) isq: Option<String>,
+    /// Importance matrix: a file of `host calibrate` or of llama.cpp.
+    #[arg(long, value_name = "FILE", env = "HOST_IMATRIX")]
+    pub(crate) imatrix: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CalibrateArgs {
+    /// Model file or folder, best in full precision.
+    #[arg(env = "HOST_MODEL")]
+    pub(crate) model: PathBuf,
+    /// Text of the kind the model will see.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) text: PathBuf,
+    /// File to write.
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub(crate) output: PathBuf,
+    /// Tokens of a chunk; each is run on its own.
+    #[arg(long, default_value_t = 512)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65536))]
+    pub(crate) chunk_tokens: usize,
+    /// Most chunks.
+    #[arg(long, default_value_t = 256)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100_000))]
+    pub(crate) chunks_max: usize,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
 }
 
 #[derive(Debug, Args)]

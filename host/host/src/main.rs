@@ -5,12 +5,14 @@
 
 mod args;
 mod bench;
+mod calibrate;
 mod chat;
 mod console;
 mod logging;
 mod model;
 mod plugins;
 mod progress;
+mod quantize;
 mod run;
 mod serve;
 mod wiring;
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Plugins(command) => plugins::plugins(&command),
         Command::Model(command) => model::model(&command),
+        Command::Quantize(args) => quantize::quantize(&args),
+        Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::ProbePlugin { .. } => Ok(()),
     };

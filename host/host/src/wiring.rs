@@ -63,6 +63,8 @@ pub(crate) fn load_options(args: &LoadArgs) -> LoadOptions {
         threads: args.threads,
         kv_dtype: args.kv_dtype.clone(),
         context_length: args.context_length,
+        isq: args.isq.clone(),
+        importance: args.imatrix.clone(),
         kv_bytes_max: args.kv_memory.saturating_mul(1 << 20),
         block_size: args.block_size,
         batch_tokens_max: args.batch_tokens_max,

@@ -18,6 +18,8 @@ pub enum Activation {
     GeluTanh,
     /// max(x, 0)
     Relu,
+    /// 1 / (1 + e^-x)
+    Sigmoid,
 }
 
 /// A function of each value by itself.
@@ -34,6 +36,7 @@ impl Map for Activation {
             Activation::Gelu => s.mul(x, normal_below(s, x)),
             Activation::GeluTanh => s.mul(x, sigmoid(s, gelu_argument(s, x))),
             Activation::Relu => s.max(s.splat(0.0), x),
+            Activation::Sigmoid => sigmoid(s, x),
         }
     }
 }
@@ -56,6 +59,19 @@ impl Map for Softcap {
     fn apply<S: Simd>(self, s: S, x: S::F) -> S::F {
         let cap = s.splat(self.0);
         s.mul(cap, tanh(s, s.div(x, cap)))
+    }
+}
+
+/// e^(x - most)
+#[derive(Clone, Copy)]
+pub(crate) struct ExpBelow {
+    pub(crate) most: f32,
+}
+
+impl Map for ExpBelow {
+    #[inline(always)]
+    fn apply<S: Simd>(self, s: S, x: S::F) -> S::F {
+        exp(s, s.sub(x, s.splat(self.most)))
     }
 }
 
@@ -126,15 +142,7 @@ pub(crate) fn padded(values: &[f32]) -> [f32; LANES] {
 mod tests {
     use super::*;
 
-    #[derive(Clone, Copy)]
-    struct Exp;
-
-    impl Map for Exp {
-        #[inline(always)]
-        fn apply<S: Simd>(self, s: S, x: S::F) -> S::F {
-            exp(s, x)
-        }
-    }
+    const EXP: ExpBelow = ExpBelow { most: 0.0 };
 
     /// Within `units` of the last place, or `least` if that is more, and alike everywhere.
     fn check<M: Map>(map: M, range: f32, units: f64, least: f64, definition: fn(f64) -> f64) {
@@ -171,14 +179,14 @@ mod tests {
 
     #[test]
     fn exp_is_exact_to_the_last_places() {
-        check(Exp, 87.3, 1.5, 0.0, f64::exp);
-        check(Exp, 0.5, 1.0, 0.0, f64::exp);
+        check(EXP, 87.3, 1.5, 0.0, f64::exp);
+        check(EXP, 0.5, 1.0, 0.0, f64::exp);
     }
 
     #[test]
     fn exp_ends_in_zero_and_a_great_number() {
         let mut values = [f32::NEG_INFINITY, -1e9, -87.4, 88.4, f32::INFINITY, f32::NAN];
-        map_in_place(Exp, &mut values);
+        map_in_place(EXP, &mut values);
         assert_eq!(values[..3], [0.0; 3]);
         assert!(values[3] > 2e38 && values[4] == values[3] && values[5].is_nan());
     }
@@ -193,6 +201,7 @@ mod tests {
     fn activations_are_alike_everywhere() {
         check(Activation::Silu, 30.0, 4.0, 0.0, |x| x / (1.0 + (-x).exp()));
         check(Activation::Relu, 30.0, 0.0, 0.0, |x| x.max(0.0));
+        check(Activation::Sigmoid, 30.0, 4.0, 0.0, |x| 1.0 / (1.0 + (-x).exp()));
         check(Activation::Gelu, 5.0, 2.0, 4e-7, |x| 0.5 * x * (1.0 + erf(x / 2.0_f64.sqrt())));
         check(Activation::GeluTanh, 5.0, 6.0, 1e-7, |x| {
             let u = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044_715 * x.powi(3));

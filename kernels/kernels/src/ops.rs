@@ -1,11 +1,11 @@
-//! Everything between two matrix products: norms, activations, rotary embedding, sums.
+//! Everything between two matrix products: norms, softmax, activations, rotary embedding, sums.
 //!
 //! Each function works on one row and is deterministic: sums go over sixteen lanes in four fixed
 //! accumulators whatever the instruction set. They must not allocate. Lengths that do not agree
 //! are a fault of the caller and panic.
 
 pub use crate::activation::Activation;
-use crate::activation::{Softcap, map_and_multiply, map_in_place};
+use crate::activation::{ExpBelow, Softcap, map_and_multiply, map_in_place};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::simd::{LANES, Simd};
 
@@ -84,11 +84,19 @@ impl Sum<'_> {
 /// `a += b`.
 ///
 /// # Panics
-/// If the slices differ in length, as [`mul_in_place`] does.
+/// If the slices differ in length, as [`add_scaled_in_place`] and [`mul_in_place`] do.
 pub fn add_in_place(a: &mut [f32], b: &[f32]) {
     assert_eq!(a.len(), b.len(), "lengths of a sum");
     for (a, b) in a.iter_mut().zip(b) {
         *a += b;
+    }
+}
+
+/// `a += b * by`.
+pub fn add_scaled_in_place(a: &mut [f32], b: &[f32], by: f32) {
+    assert_eq!(a.len(), b.len(), "lengths of a sum");
+    for (a, b) in a.iter_mut().zip(b) {
+        *a += b * by;
     }
 }
 
@@ -115,6 +123,20 @@ pub fn softcap_in_place(a: &mut [f32], cap: f32) {
 /// Applies an activation function.
 pub fn activate(kind: Activation, x: &mut [f32]) {
     map_in_place(kind, x);
+}
+
+/// `x = e^x / Σ e^x`.
+pub fn softmax_in_place(x: &mut [f32]) {
+    let most = x.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    map_in_place(ExpBelow { most }, x);
+    let sum = dispatch(Isa::detect(), Sum { x, less: 0.0, square: false });
+    scale_in_place(x, 1.0 / sum);
+}
+
+/// `x = x / max(√(Σ x²), eps)`.
+pub fn normalize_in_place(x: &mut [f32], eps: f32) {
+    let squares = dispatch(Isa::detect(), Sum { x, less: 0.0, square: true });
+    scale_in_place(x, 1.0 / squares.sqrt().max(eps));
 }
 
 /// `out = activation(gate) * up`.

@@ -10,12 +10,16 @@
 mod draw;
 mod error;
 mod model;
+mod observe;
 mod op;
 mod passes;
 mod validate;
 
 pub use error::GraphError;
-pub use model::{CacheSpec, Graph, LongRope, Node, Output, RopeTable, ValueId, Weight, WeightId};
+pub use model::{
+    CacheSpec, GgufModel, Graph, LongRope, Node, Output, RopeTable, ValueId, Weight, WeightId,
+};
+pub use observe::{Observed, observe};
 pub use op::{Activation, Expert, Op, Pooling, RopeStyle};
 pub use passes::{fold_rope_divisors, simplify};
 pub use validate::Widths;

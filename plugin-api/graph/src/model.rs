@@ -6,6 +6,7 @@
 use crate::{GraphError, OPSET, Op};
 use semver::Version;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 /// Index into [`Graph::weights`].
 pub type WeightId = usize;
@@ -34,6 +35,18 @@ pub struct Graph {
     pub rope_tables: Vec<RopeTable>,
     /// Operations in execution order; the last one's value is the answer.
     pub nodes: Vec<Node>,
+    /// What a GGUF file of the model says about it, if the architecture knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gguf: Option<GgufModel>,
+}
+
+/// The head of a GGUF file of a model.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GgufModel {
+    /// Its `general.architecture`.
+    pub architecture: String,
+    /// Hyper-parameters by their keys without the architecture before them.
+    pub parameters: Map<String, Value>,
 }
 
 /// What a graph answers with, a row for each one wanted.
@@ -62,6 +75,10 @@ pub struct Weight {
     /// The host hands out these rows alone, and a compute plugin sees a weight like any other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows: Option<[usize; 2]>,
+    /// Its name in GGUF files, where the checkpoint names it otherwise; matrices that are one
+    /// tensor there have one name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gguf: Option<String>,
 }
 
 /// Keys and values of one attention layer (or of several that share them).

@@ -120,7 +120,7 @@ typedef struct {
 /* ---- format/1 ---------------------------------------------------------------------------- */
 
 #define HOST_FORMAT_V1 "format/1"
-#define HOST_FORMAT_V1_FINGERPRINT UINT64_C(0x1e10af7901905bd9)
+#define HOST_FORMAT_V1_FINGERPRINT UINT64_C(0x2eaeed3fbb687604)
 
 /* An open checkpoint; it may be used from several threads at once. */
 typedef void *host_checkpoint_v1;
@@ -151,7 +151,7 @@ typedef struct {
 /* ---- quantization/1 ---------------------------------------------------------------------- */
 
 #define HOST_QUANTIZATION_V1 "quantization/1"
-#define HOST_QUANTIZATION_V1_FINGERPRINT UINT64_C(0xdb066d661b4c171c)
+#define HOST_QUANTIZATION_V1_FINGERPRINT UINT64_C(0xda24538100761d6c)
 
 /* output[t * output_stride + row] = dot(weights[row], inputs[t]) for the tile's rows and tokens. */
 typedef struct {
@@ -195,7 +195,7 @@ typedef struct {
 /* ---- compute/1 --------------------------------------------------------------------------- */
 
 #define HOST_COMPUTE_V1 "compute/1"
-#define HOST_COMPUTE_V1_FINGERPRINT UINT64_C(0xace96a74be31e80a)
+#define HOST_COMPUTE_V1_FINGERPRINT UINT64_C(0xde23500f2e6e9277)
 
 /* A graph with its weights and KV storage; called from one thread at a time. */
 typedef void *host_compute_session_v1;
@@ -265,7 +265,7 @@ typedef struct {
 /* ---- quantizer/1 ------------------------------------------------------------------------- */
 
 #define HOST_QUANTIZER_V1 "quantizer/1"
-#define HOST_QUANTIZER_V1_FINGERPRINT UINT64_C(0x0)
+#define HOST_QUANTIZER_V1_FINGERPRINT UINT64_C(0x6174163ad979f1dd)
 
 typedef struct {
     host_facet_header header;
@@ -276,7 +276,7 @@ typedef struct {
 /* ---- writer/1 ---------------------------------------------------------------------------- */
 
 #define HOST_WRITER_V1 "writer/1"
-#define HOST_WRITER_V1_FINGERPRINT UINT64_C(0x0)
+#define HOST_WRITER_V1_FINGERPRINT UINT64_C(0x77be78e10f2be5a7)
 
 typedef struct {
     host_facet_header header;

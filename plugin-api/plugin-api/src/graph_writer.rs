@@ -51,6 +51,7 @@ impl<'a> GraphWriter<'a> {
             caches: Vec::new(),
             rope_tables: Vec::new(),
             nodes: Vec::new(),
+            gguf: None,
         };
         Self { checkpoint, names: Vec::new(), layer: None, graph }
     }
@@ -314,7 +315,7 @@ impl<'a> GraphWriter<'a> {
             Some(layer) => format!("layers.{layer}.{role}"),
             None => role.to_owned(),
         };
-        self.graph.weights.push(Weight { role, tensor, shape: shape.to_vec(), rows });
+        self.graph.weights.push(Weight { role, tensor, shape: shape.to_vec(), rows, gguf: None });
         self.graph.weights.len() - 1
     }
 }

@@ -3,6 +3,7 @@
 //! A chunk is one kv head and a tile of rows of one sequence, so that keys and values are read
 //! once for all query heads and rows of the tile. The keys and values of the step were stored by
 //! the row stage before. Bits of a row depend on its position and its sequence, never on its tile.
+//! Where rows see later positions too, the check of the batch made sure that those are in the step.
 
 use crate::batch::range;
 use crate::frame::Frame;
@@ -25,7 +26,9 @@ pub(crate) struct AttentionStage {
     pub(crate) out: BufferId,
     pub(crate) cache: usize,
     pub(crate) spec: AttentionSpec,
-    /// Positions a row sees, itself included.
+    /// Whether a row sees no later position.
+    pub(crate) causal: bool,
+    /// Positions a row sees on a side, itself included.
     pub(crate) window: Option<usize>,
 }
 
@@ -34,7 +37,7 @@ pub(crate) struct AttentionStage {
 pub(crate) struct RowTile {
     sequence: usize,
     rows: Range<usize>,
-    /// Positions its last row may see.
+    /// Positions up to its last row.
     context: usize,
 }
 
@@ -66,7 +69,7 @@ impl AttentionStage {
         let (kv_heads, _) = frame.kv.shape(self.cache);
         let tiles = frame.tiles;
         let count = kv_heads * tiles.len();
-        let products: usize = tiles.iter().map(|tile| self.products(tile)).sum();
+        let products: usize = tiles.iter().map(|tile| self.products(frame, tile)).sum();
         let chunks = (kv_heads * products / CHUNK_PRODUCTS).clamp(1, count.max(1));
         let size = count.div_ceil(chunks);
         pool::run(frame.threads, count.div_ceil(size.max(1)), &|chunk, worker| {
@@ -81,15 +84,17 @@ impl AttentionStage {
     }
 
     /// Multiplications of one kv head for a tile.
-    fn products(&self, tile: &RowTile) -> usize {
-        let seen = self.window.map_or(tile.context, |window| tile.context.min(window));
+    fn products(&self, frame: &Frame<'_>, tile: &RowTile) -> usize {
+        let (sides, context) =
+            if self.causal { (1, tile.context) } else { (2, context(frame, tile)) };
+        let seen = self.window.map_or(context, |window| context.min(window.saturating_mul(sides)));
         2 * seen * tile.rows.len() * self.spec.heads_per_kv * self.spec.head_dim
     }
 
     fn attend(&self, frame: &Frame<'_>, tile: &RowTile, head: usize, workspace: &mut Workspace) {
         let mut visible = [const { 0..0 }; TILE_ROWS];
         let visible = &mut visible[..tile.rows.len()];
-        let first_block = self.visible(frame, tile, visible);
+        let positions = self.visible(frame, tile, visible);
         let Workspace { scratch, query, out } = workspace;
         let width = self.spec.heads_per_kv * self.spec.head_dim;
         query.clear();
@@ -99,7 +104,7 @@ impl AttentionStage {
         }
         out.clear();
         out.resize(query.len(), 0.0);
-        let runs = self.runs(frame, tile, head, first_block);
+        let runs = self.runs(frame, tile, head, positions);
         let rows = QueryRows { query, visible, sink: None };
         attend_rows(&self.spec, frame.kv.dtype(), rows, runs, scratch, out);
         for (row, out) in tile.rows.clone().zip(out.chunks_exact(width)) {
@@ -108,38 +113,45 @@ impl AttentionStage {
         }
     }
 
-    /// Fills in what each row of the tile sees, counted from the first place of the block that is
-    /// returned.
-    fn visible(&self, frame: &Frame<'_>, tile: &RowTile, visible: &mut [Range<usize>]) -> usize {
+    /// Fills in what each row of the tile sees, counted from the first of the positions that are
+    /// returned: all that the tile sees, from the beginning of a block.
+    fn visible(
+        &self,
+        frame: &Frame<'_>,
+        tile: &RowTile,
+        visible: &mut [Range<usize>],
+    ) -> Range<usize> {
         let positions = &frame.batch.positions[tile.rows.clone()];
+        let context = context(frame, tile);
+        let window = self.window.unwrap_or(context);
         for (visible, &position) in visible.iter_mut().zip(positions) {
-            let end = position as usize + 1;
-            *visible = self.window.map_or(0, |window| end.saturating_sub(window))..end;
+            let next = position as usize + 1;
+            let end = position as usize + if self.causal { 1 } else { window.min(context) };
+            *visible = next.saturating_sub(window)..end.min(context);
         }
         let begin = visible.iter().map(|visible| visible.start).min().unwrap_or(0);
-        let block_size = frame.kv.block_size();
-        let first_block = begin / block_size;
-        for visible in visible {
-            visible.start -= first_block * block_size;
-            visible.end -= first_block * block_size;
+        let begin = begin - begin % frame.kv.block_size();
+        for visible in &mut *visible {
+            *visible = visible.start - begin..visible.end - begin;
         }
-        first_block
+        let count = visible.iter().map(|visible| visible.end).max().unwrap_or(0);
+        begin..begin + count
     }
 
-    /// The tile's keys and values, block by block.
+    /// The keys and values of those positions, block by block.
     fn runs<'f>(
         &self,
         frame: &'f Frame<'_>,
         tile: &RowTile,
         head: usize,
-        first_block: usize,
+        positions: Range<usize>,
     ) -> impl Iterator<Item = KvRun<'f>> {
         let entries = range(frame.batch.block_table_starts, tile.sequence);
         let table = &frame.batch.block_tables[entries];
-        let (block_size, context) = (frame.kv.block_size(), tile.context);
+        let block_size = frame.kv.block_size();
         let head = KvHead { cache: self.cache, head };
-        (first_block..context.div_ceil(block_size)).map(move |index| {
-            let count = block_size.min(context - index * block_size);
+        (positions.start / block_size..positions.end.div_ceil(block_size)).map(move |index| {
+            let count = block_size.min(positions.end - index * block_size);
             // SAFETY: keys and values are written by row stages only.
             let [keys, values] = unsafe { frame.kv.read(head, table[index] as usize, count) };
             KvRun { keys, values, count }
@@ -164,4 +176,9 @@ impl AttentionStage {
         // caller.
         unsafe { std::slice::from_raw_parts_mut(start, width) }
     }
+}
+
+/// Positions the tile's sequence holds.
+fn context(frame: &Frame<'_>, tile: &RowTile) -> usize {
+    frame.batch.context_lengths[tile.sequence] as usize
 }

@@ -4,6 +4,7 @@
 //! two rows that would write one slot, must give an error and never a wild read. Checking takes no
 //! allocation. Nothing here runs the batch.
 
+use graph::{Graph, Op};
 use plugin_api::{Error, SessionLimits, StepBatch};
 
 /// What a batch may refer to.
@@ -12,6 +13,26 @@ pub(crate) struct Bounds {
     pub(crate) limits: SessionLimits,
     pub(crate) vocab_size: usize,
     pub(crate) context_length: usize,
+    /// Values in a row of the answer.
+    pub(crate) answer_width: usize,
+    /// Whether all rows of a sequence must be in one step.
+    pub(crate) whole_sequences: bool,
+    /// Whether the answer is a row for each sequence.
+    pub(crate) pooled: bool,
+}
+
+impl Bounds {
+    /// The bounds of a valid graph.
+    pub(crate) fn new(graph: &Graph, limits: SessionLimits) -> Result<Self, Error> {
+        Ok(Self {
+            limits,
+            vocab_size: graph.vocab_size,
+            context_length: graph.context_length,
+            answer_width: graph.widths()?.width.last().copied().unwrap_or(0),
+            whole_sequences: graph.needs_whole_sequences(),
+            pooled: graph.nodes.iter().any(|node| matches!(node.op, Op::Pool { .. })),
+        })
+    }
 }
 
 /// Checks batches, and remembers which slots the latest one writes.
@@ -64,7 +85,7 @@ impl BatchChecker {
                 "entry {at} of the block tables is block {block}, there are {blocks}"
             )));
         }
-        check_logit_rows(batch, logits_len, vocab)?;
+        self.check_logit_rows(batch, logits_len)?;
         self.batch_number = self.batch_number.wrapping_add(1);
         if self.batch_number == 0 {
             self.written.fill(0);
@@ -88,8 +109,62 @@ impl BatchChecker {
             }
         }
         check_starts("sequence_starts", batch.sequence_starts, sequences, rows)?;
+        if batch.sequence_lengths.len() != sequences {
+            return Err(Error::invalid(format!(
+                "{} sequence_lengths for {sequences} sequences",
+                batch.sequence_lengths.len()
+            )));
+        }
         let entries = batch.block_tables.len();
         check_starts("block_table_starts", batch.block_table_starts, sequences, entries)
+    }
+
+    fn check_logit_rows(&self, batch: &StepBatch<'_>, logits_len: usize) -> Result<(), Error> {
+        let (rows, wanted) = (batch.token_ids.len(), batch.logit_rows);
+        let ascending = wanted.windows(2).all(|pair| pair[0] < pair[1]);
+        if !ascending || wanted.last().is_some_and(|&last| last as usize >= rows) {
+            return Err(Error::invalid(format!("logit_rows do not ascend below {rows}")));
+        }
+        let width = self.bounds.answer_width;
+        if wanted.len().checked_mul(width) != Some(logits_len) {
+            return Err(Error::invalid(format!(
+                "{} logit rows of {width} values do not fill a buffer of {logits_len}",
+                wanted.len()
+            )));
+        }
+        let sequences = batch.context_lengths.len();
+        let in_sequence = |(index, &row): (usize, &u32)| {
+            range(batch.sequence_starts, index).contains(&(row as usize))
+        };
+        let one_each = wanted.len() == sequences && wanted.iter().enumerate().all(in_sequence);
+        if self.bounds.pooled && !one_each {
+            return Err(Error::invalid(format!(
+                "logit_rows {wanted:?} for {sequences} sequences: this model answers with a row \
+                 for each sequence, so one row in each expected"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Checks how long a sequence is against what of it is in the step.
+    fn check_length(&self, batch: &StepBatch<'_>, index: usize) -> Result<(), Error> {
+        let (length, context) = (batch.sequence_lengths[index], batch.context_lengths[index]);
+        if length < context {
+            return Err(Error::invalid(format!(
+                "sequence {index} has {length} tokens and holds {context} positions"
+            )));
+        }
+        let rows = range(batch.sequence_starts, index);
+        let first = batch.positions[rows.clone()].first().copied().unwrap_or(0);
+        let whole = first == 0 && [length, context].iter().all(|&n| n as usize == rows.len());
+        if self.bounds.whole_sequences && !whole {
+            return Err(Error::invalid(format!(
+                "sequence {index} of {length} tokens has {} rows from position {first} on in this \
+                 step: this model needs every sequence whole in one step",
+                rows.len()
+            )));
+        }
+        Ok(())
     }
 
     fn check_sequence(&mut self, batch: &StepBatch<'_>, index: usize) -> Result<(), Error> {
@@ -105,6 +180,7 @@ impl BatchChecker {
                 self.bounds.context_length
             )));
         }
+        self.check_length(batch, index)?;
         for row in range(batch.sequence_starts, index) {
             let (position, slot) = (batch.positions[row] as usize, batch.slots[row] as usize);
             if position >= context {
@@ -130,6 +206,12 @@ impl BatchChecker {
     }
 }
 
+/// The sequence that a row of a checked batch belongs to.
+pub(crate) fn sequence_of(batch: &StepBatch<'_>, row: usize) -> usize {
+    // The first sequence starts at row 0, so at least one starts no later than `row`.
+    batch.sequence_starts.partition_point(|&start| start as usize <= row) - 1
+}
+
 /// The rows or entries of sequence `index`.
 pub(crate) fn range(starts: &[u32], index: usize) -> std::ops::Range<usize> {
     starts[index] as usize..starts[index + 1] as usize
@@ -148,21 +230,6 @@ fn check_starts(name: &str, starts: &[u32], sequences: usize, end: usize) -> Res
         starts.len(),
         sequences + 1
     )))
-}
-
-fn check_logit_rows(batch: &StepBatch<'_>, logits_len: usize, vocab: usize) -> Result<(), Error> {
-    let (rows, wanted) = (batch.token_ids.len(), batch.logit_rows);
-    let ascending = wanted.windows(2).all(|pair| pair[0] < pair[1]);
-    if !ascending || wanted.last().is_some_and(|&last| last as usize >= rows) {
-        return Err(Error::invalid(format!("logit_rows do not ascend below {rows}")));
-    }
-    if wanted.len().checked_mul(vocab) != Some(logits_len) {
-        return Err(Error::invalid(format!(
-            "{} logit rows of {vocab} values do not fill a buffer of {logits_len}",
-            wanted.len()
-        )));
-    }
-    Ok(())
 }
 
 fn find(values: &[u32], wrong: impl Fn(&u32) -> bool) -> Option<(usize, u32)> {

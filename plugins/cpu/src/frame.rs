@@ -6,6 +6,7 @@
 
 use crate::attention::{RowTile, Workspace};
 use crate::kv::KvStore;
+use crate::moe::Choice;
 use crate::plan::{BufferId, Home, Plan, RowSet};
 use crate::weights::Weights;
 use plugin_api::StepBatch;
@@ -23,7 +24,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) threads: usize,
     /// `plan.scratch_bytes` bytes, aligned.
     pub(crate) scratch: *mut u8,
-    /// `[logit_rows, vocab]`.
+    /// `[logit_rows, width of the answer]`.
     pub(crate) logits: *mut f32,
 }
 
@@ -85,11 +86,25 @@ impl Frame<'_> {
     /// Row `index` of every buffer of a stage.
     ///
     /// # Safety
-    /// The row is below the count of its set and no other thread works on it in this stage.
+    /// The row is below the count of its set. Of its buffers, no other thread touches those that
+    /// the caller writes, or writes those that it reads.
     pub(crate) unsafe fn row(&self, index: usize) -> Row<'_> {
         Row { frame: self, index }
     }
 }
+
+/// What rows of buffers are made of.
+///
+/// # Safety
+/// Any bytes are a value of it, and it is aligned like a float at most.
+pub(crate) unsafe trait Element {}
+
+// SAFETY: any bytes are bytes.
+unsafe impl Element for u8 {}
+// SAFETY: any bytes are floats.
+unsafe impl Element for f32 {}
+// SAFETY: it is made of 32-bit numbers that may have any value.
+unsafe impl Element for Choice {}
 
 /// One row of all buffers, owned by one thread for the length of a stage.
 #[derive(Debug)]
@@ -100,55 +115,38 @@ pub(crate) struct Row<'a> {
 
 impl Row<'_> {
     /// The row of one buffer.
-    pub(crate) fn read(&self, buffer: BufferId) -> &[f32] {
+    pub(crate) fn read<T: Element>(&self, buffer: BufferId) -> &[T] {
+        let (start, count) = self.extent(buffer);
         // SAFETY: `Frame::row` had its caller vouch for the row; scratch memory is never
-        // uninitialised, and a writer would need this row exclusively.
-        unsafe { std::slice::from_raw_parts(self.start(buffer).cast(), self.floats(buffer)) }
+        // uninitialised, and a writer would need this row exclusively. Places and strides keep
+        // elements aligned.
+        unsafe { std::slice::from_raw_parts(start, count) }
     }
 
     /// The row of one buffer, to change.
-    pub(crate) fn write(&mut self, buffer: BufferId) -> &mut [f32] {
+    pub(crate) fn write<T: Element>(&mut self, buffer: BufferId) -> &mut [T] {
+        let (start, count) = self.extent(buffer);
         // SAFETY: `Frame::row` had its caller vouch that the row is this thread's alone, and it
-        // is borrowed exclusively.
-        unsafe { std::slice::from_raw_parts_mut(self.start(buffer).cast(), self.floats(buffer)) }
+        // is borrowed exclusively; aligned as for `read`.
+        unsafe { std::slice::from_raw_parts_mut(start, count) }
     }
 
     /// The rows of two buffers, the second to change.
-    pub(crate) fn read_write(&mut self, from: BufferId, to: BufferId) -> (&[f32], &mut [f32]) {
-        let (from, to) = self.read_write_bytes(from, to);
-        // SAFETY: rows of floats are aligned, because places and strides are multiples of 4; the
-        // bytes are exclusively borrowed, and any bytes are floats.
-        let (_, to, _) = unsafe { to.align_to_mut() };
-        (from, to)
-    }
-
-    /// The rows of two buffers, the second as bytes to change.
-    pub(crate) fn read_write_bytes(&mut self, from: BufferId, to: BufferId) -> (&[f32], &mut [u8]) {
+    pub(crate) fn read_write<A: Element, B: Element>(
+        &mut self,
+        from: BufferId,
+        to: BufferId,
+    ) -> (&[A], &mut [B]) {
         assert_ne!(from, to, "an op that is not in place has two buffers");
-        let bytes = self.frame.plan.places[to].row_bytes;
+        let (start, count) = self.extent(to);
         // SAFETY: as for `write`; the plan gives buffers of one stage different memory, and these
         // are two.
-        let to = unsafe { std::slice::from_raw_parts_mut(self.start(to), bytes) };
+        let to = unsafe { std::slice::from_raw_parts_mut(start, count) };
         (self.read(from), to)
     }
 
-    /// The row of `from` that this row selects, and the row of `to`, to change.
-    pub(crate) fn select(&mut self, from: BufferId, to: BufferId) -> (&[f32], &mut [f32]) {
-        let index = self.frame.batch.logit_rows[self.index] as usize;
-        // SAFETY: the checker made sure that `index` is a row; no op of a stage of selected rows
-        // writes a buffer of all rows.
-        let source = unsafe { self.frame.row(index) };
-        let (start, count) = (source.start(from).cast_const().cast(), source.floats(from));
-        // SAFETY: as above.
-        let from = unsafe { std::slice::from_raw_parts(start, count) };
-        (from, self.write(to))
-    }
-
-    fn start(&self, buffer: BufferId) -> *mut u8 {
-        self.frame.row_start(buffer, self.index)
-    }
-
-    fn floats(&self, buffer: BufferId) -> usize {
-        self.frame.plan.places[buffer].row_bytes / size_of::<f32>()
+    fn extent<T: Element>(&self, buffer: BufferId) -> (*mut T, usize) {
+        let start = self.frame.row_start(buffer, self.index);
+        (start.cast(), self.frame.plan.places[buffer].row_bytes / size_of::<T>())
     }
 }

@@ -11,21 +11,25 @@
 //! | `session` | the provider, sessions and their step |
 //! | `inventory`, `weights`, `kernel` | tensors by use, packing, the routines of a dtype |
 //! | `schedule`, `plan` | graph to stages, buffers to places |
-//! | `rows`, `linear`, `attention` | the three kinds of stage |
+//! | `rows`, `linear`, `attention`, `moe` | the kinds of stage |
+//! | `elementwise`, `rotate` | parts of row stages |
 //! | `batch`, `frame` | the check of a batch, what a stage sees of it |
 //! | `kv`, `memory`, `pool` | keys and values, huge pages, threads |
 #![expect(unsafe_code, reason = "threads write disjoint parts of shared buffers")]
 
 mod attention;
 mod batch;
+mod elementwise;
 mod frame;
 mod inventory;
 mod kernel;
 mod kv;
 mod linear;
 mod memory;
+mod moe;
 mod plan;
 mod pool;
+mod rotate;
 mod rows;
 mod schedule;
 mod session;

@@ -3,13 +3,14 @@
 //! Query, key and value, or gate and up, share a prepared input and a barrier. A chunk is some
 //! row groups of one matrix times some tokens; bias and activation are applied to it while it is
 //! in the first-level cache. How the work is cut depends on the batch and the threads, and the
-//! results do not: kernels promise the same bits for every tile.
+//! results do not: kernels promise the same bits for every tile. Experts are cut in the same way,
+//! each with rows of its own.
 
+use crate::elementwise::activation;
 use crate::frame::Frame;
 use crate::inventory::MatrixId;
 use crate::plan::{BufferId, RowSet};
 use crate::pool;
-use crate::rows::activation;
 use graph::{Activation, WeightId};
 use kernels::ops;
 use plugin_api::Error;
@@ -68,18 +69,18 @@ pub(crate) enum Finish {
     },
 }
 
-/// How a stage is cut for one step.
+/// A member and the rows it multiplies in one step.
+pub(crate) type Share<'m> = (&'m Member, Range<usize>);
+
+/// How a region is cut for one step.
 #[derive(Debug, Clone, Copy)]
 struct Cut {
     /// Work of a chunk, in bytes of weights times reads.
     work: usize,
-    /// What one byte of weights costs.
-    work_per_byte: usize,
-    token_count: usize,
     tokens_per_chunk: usize,
 }
 
-/// One share of a member's output.
+/// One piece of a member's output.
 #[derive(Debug, Clone)]
 struct Tile {
     rows: Range<usize>,
@@ -88,46 +89,59 @@ struct Tile {
 
 impl LinearStage {
     pub(crate) fn run(&self, frame: &Frame<'_>) -> Result<(), Error> {
-        let token_count = frame.row_count(self.rows);
-        if token_count == 0 {
-            return Ok(());
-        }
-        let cut = self.cut(token_count, frame.threads);
-        let count = self.members.iter().map(|member| member.chunk_count(cut)).sum();
-        pool::run(frame.threads, count, &|mut chunk, _| {
-            for member in &self.members {
-                let chunks = member.chunk_count(cut);
-                if chunk < chunks {
-                    return member.run(frame, &member.tile(cut, chunk));
-                }
-                chunk -= chunks;
-            }
-            Ok(())
-        })
+        let count = frame.row_count(self.rows);
+        run_shares(frame, &self.members.iter().map(|member| (member, 0..count)))
     }
 
     /// The buffers the stage reads or writes.
     pub(crate) fn buffers(&self) -> impl Iterator<Item = BufferId> {
-        self.members.iter().flat_map(Member::projections).flat_map(|part| [part.input, part.output])
+        self.members.iter().flat_map(Member::buffers)
     }
+}
 
-    fn cut(&self, token_count: usize, threads: usize) -> Cut {
-        let work_per_byte = token_count.div_ceil(TOKENS_PER_READ);
-        let groups: usize = self.members.iter().map(Member::group_count).sum();
-        let bytes: usize =
-            self.members.iter().map(|member| member.group_count() * member.group_bytes).sum();
-        let total = bytes * work_per_byte;
+/// Runs every share, in one parallel region.
+pub(crate) fn run_shares<'m>(
+    frame: &Frame<'_>,
+    shares: &(impl Iterator<Item = Share<'m>> + Clone + Sync),
+) -> Result<(), Error> {
+    let cut = Cut::new(shares.clone(), frame.threads);
+    let count = shares.clone().map(|(member, tokens)| member.chunk_count(cut, tokens.len())).sum();
+    pool::run(frame.threads, count, &|mut chunk, _| {
+        for (member, tokens) in shares.clone() {
+            let chunks = member.chunk_count(cut, tokens.len());
+            if chunk < chunks {
+                return member.run(frame, &member.tile(cut, tokens, chunk));
+            }
+            chunk -= chunks;
+        }
+        Ok(())
+    })
+}
+
+impl Cut {
+    fn new<'m>(shares: impl Iterator<Item = Share<'m>>, threads: usize) -> Self {
+        let (mut total, mut groups, mut tokens_most) = (0, 0, 0);
+        for (member, tokens) in shares.filter(|(_, tokens)| !tokens.is_empty()) {
+            total += member.group_count() * member.group_work(tokens.len());
+            groups += member.group_count();
+            tokens_most = tokens.len().max(tokens_most);
+        }
         let chunks = threads * CHUNKS_PER_THREAD;
         let work = (total / chunks).clamp(CHUNK_WORK_MIN, CHUNK_WORK_MAX);
         // Few rows and many tokens: cut the tokens too.
-        let pieces = (total / work).min(chunks).div_ceil(groups).max(1);
+        let pieces = (total / work).min(chunks).div_ceil(groups.max(1)).max(1);
         let tokens_per_chunk =
-            token_count.div_ceil(pieces).next_multiple_of(8).max(TOKENS_PER_CHUNK_MIN);
-        Cut { work, work_per_byte, token_count, tokens_per_chunk }
+            tokens_most.div_ceil(pieces).next_multiple_of(8).max(TOKENS_PER_CHUNK_MIN);
+        Self { work, tokens_per_chunk }
     }
 }
 
 impl Member {
+    /// The buffers it reads or writes.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = BufferId> {
+        self.projections().flat_map(|part| [part.input, part.output])
+    }
+
     fn projections(&self) -> impl Iterator<Item = Projection> {
         let up = match self.finish {
             Finish::Glu { up, .. } => Some(up),
@@ -140,24 +154,29 @@ impl Member {
         self.row_count.div_ceil(self.row_group)
     }
 
-    fn rows_per_chunk(&self, cut: Cut) -> usize {
-        let group_work = self.group_bytes * cut.work_per_byte;
-        (cut.work / group_work.max(1)).max(1) * self.row_group
+    /// What a row group costs with that many tokens, in bytes of weights times reads.
+    fn group_work(&self, token_count: usize) -> usize {
+        self.group_bytes * token_count.div_ceil(TOKENS_PER_READ)
     }
 
-    fn chunk_count(&self, cut: Cut) -> usize {
-        self.row_count.div_ceil(self.rows_per_chunk(cut))
-            * cut.token_count.div_ceil(cut.tokens_per_chunk)
+    fn rows_per_chunk(&self, cut: Cut, token_count: usize) -> usize {
+        (cut.work / self.group_work(token_count).max(1)).max(1) * self.row_group
+    }
+
+    fn chunk_count(&self, cut: Cut, token_count: usize) -> usize {
+        self.row_count.div_ceil(self.rows_per_chunk(cut, token_count))
+            * token_count.div_ceil(cut.tokens_per_chunk)
     }
 
     /// Chunk number `chunk` of this member: all tokens of some rows, then the next rows.
-    fn tile(&self, cut: Cut, chunk: usize) -> Tile {
-        let per_row = cut.token_count.div_ceil(cut.tokens_per_chunk);
-        let rows = self.rows_per_chunk(cut);
-        let (row, token) = (chunk / per_row * rows, chunk % per_row * cut.tokens_per_chunk);
+    fn tile(&self, cut: Cut, tokens: Range<usize>, chunk: usize) -> Tile {
+        let per_row = tokens.len().div_ceil(cut.tokens_per_chunk);
+        let rows = self.rows_per_chunk(cut, tokens.len());
+        let row = chunk / per_row * rows;
+        let token = tokens.start + chunk % per_row * cut.tokens_per_chunk;
         Tile {
             rows: row..self.row_count.min(row + rows),
-            tokens: token..cut.token_count.min(token + cut.tokens_per_chunk),
+            tokens: token..tokens.end.min(token + cut.tokens_per_chunk),
         }
     }
 
@@ -241,42 +260,49 @@ mod tests {
         Member { main, finish: Finish::Nothing, row_count, row_group, group_bytes }
     }
 
-    /// The chunks of every member cover each output once; returns how many there are.
-    fn check_cover(members: Vec<Member>, token_count: usize, threads: usize) -> usize {
-        let stage = LinearStage { rows: RowSet::All, members };
-        let cut = stage.cut(token_count, threads);
-        for member in &stage.members {
-            let mut covered = vec![0_u8; member.row_count * token_count];
-            for chunk in 0..member.chunk_count(cut) {
-                let Tile { rows, tokens } = member.tile(cut, chunk);
-                assert!(rows.start.is_multiple_of(member.row_group));
-                for token in tokens {
-                    let row = token * member.row_count;
-                    covered[row + rows.start..row + rows.end].iter_mut().for_each(|n| *n += 1);
+    /// The chunks of every member cover each of its outputs once; returns how many there are.
+    fn check_cover(members: &[(Member, Range<usize>)], threads: usize) -> usize {
+        let shares = members.iter().map(|(member, tokens)| (member, tokens.clone()));
+        let cut = Cut::new(shares.clone(), threads);
+        for (member, tokens) in shares.clone() {
+            let mut covered = vec![0_u8; member.row_count * tokens.len()];
+            for chunk in 0..member.chunk_count(cut, tokens.len()) {
+                let tile = member.tile(cut, tokens.clone(), chunk);
+                assert!(tile.rows.start.is_multiple_of(member.row_group));
+                for token in tile.tokens {
+                    let row = (token - tokens.start) * member.row_count;
+                    covered[row + tile.rows.start..row + tile.rows.end]
+                        .iter_mut()
+                        .for_each(|n| *n += 1);
                 }
             }
-            assert!(covered.iter().all(|&count| count == 1), "{token_count} tokens, {cut:?}");
+            assert!(covered.iter().all(|&count| count == 1), "{tokens:?}, {cut:?}");
         }
-        stage.members.iter().map(|member| member.chunk_count(cut)).sum()
+        shares.map(|(member, tokens)| member.chunk_count(cut, tokens.len())).sum()
     }
 
     #[test]
     fn chunks_cover_every_output_once() {
-        for token_count in [1, 2, 11, 12, 13, 64, 65, 511] {
+        for count in [0, 1, 2, 11, 12, 13, 64, 65, 511] {
             for threads in [1, 2, 7, 64] {
-                let mixed = vec![member(896, 16, 16_000), member(128, 16, 16_000)];
-                check_cover(mixed, token_count, threads);
-                check_cover(vec![member(1, 16, 64)], token_count, threads);
-                check_cover(vec![member(1000, 24, 1)], token_count, threads);
-                check_cover(vec![member(77, 8, 900_000)], token_count, threads);
+                let same = [(896, 16, 16_000), (128, 16, 16_000)];
+                let same = same.map(|(rows, group, bytes)| (member(rows, group, bytes), 0..count));
+                check_cover(&same, threads);
+                check_cover(&[(member(1, 16, 64), 0..count)], threads);
+                check_cover(&[(member(1000, 24, 1), 0..count)], threads);
+                check_cover(&[(member(77, 8, 900_000), 0..count)], threads);
+                // Experts: each has rows of its own, some none.
+                let parts = [0..count, count..count, count..count + 3, count + 3..2 * count + 3];
+                let parts = parts.map(|tokens| (member(300, 16, 20_000), tokens));
+                check_cover(&parts, threads);
             }
         }
     }
 
     #[test]
     fn small_products_stay_on_one_thread_and_large_ones_keep_all_busy() {
-        assert_eq!(check_cover(vec![member(64, 16, 4096)], 1, 8), 1);
-        assert!(check_cover(vec![member(4864, 16, 15_000)], 1, 8) >= 8);
-        assert!(check_cover(vec![member(32, 16, 60_000)], 512, 8) >= 16);
+        assert_eq!(check_cover(&[(member(64, 16, 4096), 0..1)], 8), 1);
+        assert!(check_cover(&[(member(4864, 16, 15_000), 0..1)], 8) >= 8);
+        assert!(check_cover(&[(member(32, 16, 60_000), 0..512)], 8) >= 16);
     }
 }

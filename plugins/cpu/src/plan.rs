@@ -7,6 +7,7 @@
 use crate::attention::AttentionStage;
 use crate::inventory::Inventory;
 use crate::linear::LinearStage;
+use crate::moe::{self, ExpertStage, RouteStage};
 use crate::rows::RowStage;
 use crate::schedule::{Life, Schedule};
 use graph::{Graph, RopeTable};
@@ -20,7 +21,7 @@ pub(crate) type BufferId = usize;
 pub(crate) enum RowSet {
     /// Every token.
     All,
-    /// Those whose logits are wanted.
+    /// Those whose answers are wanted.
     Selected,
 }
 
@@ -30,6 +31,8 @@ pub(crate) enum Stage {
     Rows(RowStage),
     Linear(LinearStage),
     Attention(AttentionStage),
+    Route(RouteStage),
+    Experts(ExpertStage),
 }
 
 /// Where a buffer's rows lie.
@@ -47,7 +50,7 @@ pub(crate) struct Place {
 pub(crate) enum Home {
     /// At this byte of the session's scratch memory.
     Scratch(usize),
-    /// The caller's buffer for logits.
+    /// The caller's buffer for the answer.
     Logits,
 }
 
@@ -61,6 +64,8 @@ pub(crate) struct Plan {
     pub(crate) places: Vec<Place>,
     pub(crate) scratch_bytes: usize,
     pub(crate) rope_tables: Vec<RopeTable>,
+    /// Most experts of a mixture.
+    pub(crate) experts_max: usize,
 }
 
 impl Plan {
@@ -70,6 +75,7 @@ impl Plan {
         limits: SessionLimits,
     ) -> Result<Self, Error> {
         let widths = graph.widths()?;
+        let experts_max = moe::check(graph, inventory, limits.batch_tokens_max)?;
         let Schedule { stages, buffers, logits } = Schedule::of(graph, &widths, inventory);
         let (places, scratch_bytes) = places(&buffers, logits, limits.batch_tokens_max)
             .ok_or_else(|| {
@@ -87,6 +93,7 @@ impl Plan {
             places,
             scratch_bytes,
             rope_tables: graph.rope_tables.clone(),
+            experts_max,
         })
     }
 }
@@ -94,7 +101,8 @@ impl Plan {
 /// A stretch of scratch memory that buffers use one after another.
 #[derive(Debug, Default)]
 struct Stretch {
-    stride: usize,
+    /// For each row of a step.
+    bytes: usize,
     /// Last stage of its latest buffer.
     last: usize,
 }
@@ -107,19 +115,19 @@ fn places(buffers: &[Life], logits: BufferId, rows: usize) -> Option<(Vec<Place>
     let mut stretches: Vec<Stretch> = Vec::new();
     let mut stretch_of = vec![0; buffers.len()];
     for id in by_begin {
-        let Life { row_bytes, first, last } = buffers[id];
-        let stride = stride(row_bytes)?;
+        let Life { row_bytes, per_row, first, last } = buffers[id];
+        let bytes = stride(row_bytes)?.checked_mul(per_row)?;
         // The one that wastes least: large enough if there is one, else the one to grow least.
         let free = (0..stretches.len()).filter(|&index| stretches[index].last < first);
         let best = free.min_by_key(|&index| {
-            let has = stretches[index].stride;
-            (has < stride, has.abs_diff(stride))
+            let has = stretches[index].bytes;
+            (has < bytes, has.abs_diff(bytes))
         });
         let best = best.unwrap_or_else(|| {
             stretches.push(Stretch::default());
             stretches.len() - 1
         });
-        stretches[best].stride = stretches[best].stride.max(stride);
+        stretches[best].bytes = stretches[best].bytes.max(bytes);
         stretches[best].last = last;
         stretch_of[id] = best;
     }
@@ -127,7 +135,7 @@ fn places(buffers: &[Life], logits: BufferId, rows: usize) -> Option<(Vec<Place>
     let mut end = 0_usize;
     for stretch in &stretches {
         starts.push(end);
-        end = end.checked_add(stretch.stride.checked_mul(rows)?)?;
+        end = end.checked_add(stretch.bytes.checked_mul(rows)?)?;
     }
     let place = |(id, life): (usize, &Life)| {
         let row_bytes = life.row_bytes;
@@ -157,7 +165,7 @@ mod tests {
     fn check_apart(buffers: &[Life], rows: usize) {
         let (places, bytes) = places(buffers, usize::MAX, rows).expect("small");
         let range = |id: BufferId| match places[id].home {
-            Home::Scratch(start) => start..start + rows * places[id].stride,
+            Home::Scratch(start) => start..start + rows * buffers[id].per_row * places[id].stride,
             Home::Logits => 0..0,
         };
         for a in 0..buffers.len() {
@@ -182,7 +190,8 @@ mod tests {
         for _ in 0..200 {
             let mut life = || {
                 let first = below(30);
-                Life { row_bytes: 4 * (1 + below(3000)), first, last: first + below(6) }
+                let per_row = 1 + below(3);
+                Life { row_bytes: 4 * (1 + below(3000)), per_row, first, last: first + below(6) }
             };
             let buffers: Vec<Life> = (0..25).map(|_| life()).collect();
             check_apart(&buffers, 1 + below(5));
@@ -191,14 +200,14 @@ mod tests {
 
     #[test]
     fn buffers_one_after_another_share_memory() {
-        let life = |first| Life { row_bytes: 640, first, last: first + 1 };
+        let life = |first| Life { row_bytes: 640, per_row: 1, first, last: first + 1 };
         let buffers: Vec<Life> = (0..10).map(|index| life(2 * index)).collect();
         assert_eq!(places(&buffers, usize::MAX, 3).expect("small").1, 3 * 640);
     }
 
     #[test]
     fn the_logits_take_no_scratch_memory() {
-        let buffers = [Life { row_bytes: 4 * 1001, first: 0, last: 0 }];
+        let buffers = [Life { row_bytes: 4 * 1001, per_row: 1, first: 0, last: 0 }];
         let (places, bytes) = places(&buffers, 0, 7).expect("small");
         assert_eq!((places[0].stride, bytes), (4 * 1001, 0));
         assert!(matches!(places[0].home, Home::Logits));

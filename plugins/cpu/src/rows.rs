@@ -3,14 +3,18 @@
 //! Between two matrix products there are norms, rotations, sums and the preparation of the next
 //! input. A row stage runs all of them on a row while it is in the first-level cache, and many
 //! rows in parallel; a single row costs no barrier at all. An op reads and writes its own row
-//! only.
+//! only, except that one row may stand for many: a pooled sequence, or a row at its experts.
 
+use crate::batch::range;
+use crate::elementwise::{Change, Join};
 use crate::frame::{Frame, Row};
 use crate::kernel::Kernel;
 use crate::kv::KvRow;
+use crate::moe::ChoiceOp;
 use crate::plan::{BufferId, RowSet};
 use crate::pool;
-use graph::{Activation, RopeStyle, WeightId};
+use crate::rotate::{angles, rotate};
+use graph::{Pooling, RopeStyle, WeightId};
 use kernels::ops;
 use plugin_api::Error;
 
@@ -31,18 +35,27 @@ pub(crate) struct RowStage {
 pub(crate) enum RowOp {
     Embed {
         table: WeightId,
+        by: Lookup,
         to: BufferId,
     },
+    /// To the values of `to` that begin at `at`.
     Copy {
         from: BufferId,
         to: BufferId,
+        at: usize,
     },
     /// Row `i` of the selected ones, from among all.
     Select {
         from: BufferId,
         to: BufferId,
     },
-    RmsNorm {
+    /// Row `i` of the selected ones, from all rows of sequence `i`.
+    Pool {
+        from: BufferId,
+        to: BufferId,
+        how: Pooling,
+    },
+    Norm {
         from: BufferId,
         to: BufferId,
         norm: Norm,
@@ -58,25 +71,14 @@ pub(crate) enum RowOp {
         heads: usize,
         style: RopeStyle,
     },
-    Add {
+    Change {
+        on: BufferId,
+        change: Change,
+    },
+    Join {
         on: BufferId,
         from: BufferId,
-    },
-    Mul {
-        on: BufferId,
-        from: BufferId,
-    },
-    Scale {
-        on: BufferId,
-        by: f32,
-    },
-    Softcap {
-        on: BufferId,
-        cap: f32,
-    },
-    Activate {
-        on: BufferId,
-        function: Activation,
+        join: Join,
     },
     /// The input that matrices of one input format share.
     Prepare {
@@ -90,13 +92,24 @@ pub(crate) enum RowOp {
         values: BufferId,
         cache: usize,
     },
+    /// Part of a mixture of experts.
+    Moe {
+        choices: BufferId,
+        op: ChoiceOp,
+    },
+}
+
+/// What says which row of an embedding is a row's.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Lookup {
+    Token,
+    Position,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Norm {
-    pub(crate) weight: WeightId,
-    pub(crate) eps: f32,
-    pub(crate) weight_add: f32,
+pub(crate) enum Norm {
+    Rms { weight: WeightId, eps: f32, weight_add: f32 },
+    Layer { weight: WeightId, bias: Option<WeightId>, eps: f32 },
 }
 
 impl RowStage {
@@ -115,68 +128,63 @@ impl RowStage {
 }
 
 impl RowOp {
-    /// The buffers it reads or writes; the first is as wide as its work.
+    /// The buffers it reads or writes.
     pub(crate) fn buffers(&self) -> impl Iterator<Item = BufferId> {
-        let (first, second) = match *self {
-            Self::Embed { to, .. } | Self::Angles { to, .. } => (to, None),
-            Self::Copy { from, to }
+        let (first, second, third) = match *self {
+            Self::Embed { to, .. } | Self::Angles { to, .. } => (to, None, None),
+            Self::Copy { from, to, .. }
             | Self::Select { from, to }
-            | Self::RmsNorm { from, to, .. }
-            | Self::Prepare { from, to, .. } => (from, Some(to)),
-            Self::Rope { on, angles, .. } => (on, Some(angles)),
-            Self::Add { on, from } | Self::Mul { on, from } => (on, Some(from)),
-            Self::Scale { on, .. } | Self::Softcap { on, .. } | Self::Activate { on, .. } => {
-                (on, None)
+            | Self::Pool { from, to, .. }
+            | Self::Norm { from, to, .. }
+            | Self::Prepare { from, to, .. } => (from, Some(to), None),
+            Self::Rope { on, angles, .. } => (on, Some(angles), None),
+            Self::Change { on, .. } => (on, None, None),
+            Self::Join { on, from, .. } => (on, Some(from), None),
+            Self::Store { keys, values, .. } => (keys, Some(values), None),
+            Self::Moe { choices, ref op } => {
+                let (first, second) = op.buffers();
+                (choices, Some(first), second)
             }
-            Self::Store { keys, values, .. } => (keys, Some(values)),
         };
-        std::iter::once(first).chain(second)
+        std::iter::once(first).chain(second).chain(third)
     }
 
     /// Runs the op on one row.
     fn run(&self, row: &mut Row<'_>) -> Result<(), Error> {
         let frame = row.frame;
         match *self {
-            Self::Embed { table, to } => {
-                let table = frame.weights.tensor(table);
-                let bytes = table.kernel.row_bytes(table.k);
-                let token = frame.batch.token_ids[row.index] as usize;
-                let values = &table.bytes[token * bytes..(token + 1) * bytes];
-                return table.kernel.dequantize(values, row.write(to));
-            }
-            Self::Copy { from, to } => {
-                let (from, to) = row.read_write(from, to);
-                to.copy_from_slice(from);
+            Self::Embed { table, by, to } => return embed(row, table, by, to),
+            Self::Copy { from, to, at } => {
+                let (from, to) = row.read_write::<f32, f32>(from, to);
+                to[at..at + from.len()].copy_from_slice(from);
             }
             Self::Select { from, to } => {
-                let (from, to) = row.select(from, to);
-                to.copy_from_slice(from);
+                let index = frame.batch.logit_rows[row.index] as usize;
+                // SAFETY: the checker made sure that it is a row; no op of a stage of selected
+                // rows writes a buffer of all rows.
+                let source = unsafe { frame.row(index) };
+                row.write::<f32>(to).copy_from_slice(source.read(from));
             }
-            Self::RmsNorm { from, to, norm } => {
+            Self::Pool { from, to, how } => pool_rows(row, from, to, how),
+            Self::Norm { from, to, norm } => {
                 let (from, to) = row.read_write(from, to);
-                norm.run(frame.weights.vector(norm.weight), from, to);
+                norm.run(frame, from, to);
             }
             Self::Angles { table, to } => {
-                let position = frame.batch.positions[row.index];
-                angles(&frame.plan.rope_tables[table], position, row.write(to));
+                let (table, index) = (&frame.plan.rope_tables[table], row.index);
+                angles(table, frame.batch, index, row.write(to));
             }
             Self::Rope { on, angles, heads, style } => {
                 let (angles, on) = row.read_write(angles, on);
                 rotate(on, angles, heads, style);
             }
-            Self::Add { on, from } => {
+            Self::Change { on, change } => change.run(frame, row.write(on)),
+            Self::Join { on, from, join } => {
                 let (from, on) = row.read_write(from, on);
-                ops::add_in_place(on, from);
+                join.run(from, on);
             }
-            Self::Mul { on, from } => {
-                let (from, on) = row.read_write(from, on);
-                ops::mul_in_place(on, from);
-            }
-            Self::Scale { on, by } => ops::scale_in_place(row.write(on), by),
-            Self::Softcap { on, cap } => ops::softcap_in_place(row.write(on), cap),
-            Self::Activate { on, function } => ops::activate(activation(function), row.write(on)),
             Self::Prepare { from, to, kernel } => {
-                let (from, to) = row.read_write_bytes(from, to);
+                let (from, to) = row.read_write(from, to);
                 return kernel.prepare_input(from, to);
             }
             Self::Store { keys, values, cache } => {
@@ -186,49 +194,55 @@ impl RowOp {
                 // attention reads in another stage.
                 unsafe { frame.kv.store(cache, slot, stored) };
             }
+            Self::Moe { choices, ref op } => return op.run(row, choices),
         }
         Ok(())
     }
 }
 
+fn embed(row: &mut Row<'_>, table: WeightId, by: Lookup, to: BufferId) -> Result<(), Error> {
+    let batch = row.frame.batch;
+    let index = match by {
+        Lookup::Token => batch.token_ids[row.index],
+        Lookup::Position => batch.positions[row.index],
+    };
+    let weights = row.frame.weights;
+    let values = weights.table_row(table, index as usize);
+    weights.tensor(table).kernel.dequantize(values, row.write(to))
+}
+
+/// One row for the sequence whose number the row has.
+fn pool_rows(row: &mut Row<'_>, from: BufferId, to: BufferId, how: Pooling) {
+    let frame = row.frame;
+    let mut rows = range(frame.batch.sequence_starts, row.index);
+    // SAFETY: the checker made sure that the sequences have rows; no op of a stage of selected
+    // rows writes a buffer of all rows.
+    let source = |index| unsafe { frame.row(index) };
+    let (count, to) = (rows.len(), row.write(to));
+    to.copy_from_slice(source(rows.start).read(from));
+    if how == Pooling::First {
+        return;
+    }
+    rows.start += 1;
+    rows.for_each(|index| ops::add_in_place(to, source(index).read(from)));
+    ops::scale_in_place(to, 1.0 / count as f32);
+}
+
 impl Norm {
-    /// Normalises each part of the row that is as long as the weight.
-    fn run(&self, weight: &[f32], from: &[f32], to: &mut [f32]) {
-        let width = weight.len();
-        for (from, to) in from.chunks_exact(width).zip(to.chunks_exact_mut(width)) {
-            ops::rms_norm(from, weight, self.eps, self.weight_add, to);
+    fn run(self, frame: &Frame<'_>, from: &[f32], to: &mut [f32]) {
+        match self {
+            Self::Rms { weight, eps, weight_add } => {
+                // Each part of the row that is as long as the weight.
+                let weight = frame.weights.vector(weight);
+                let to = to.chunks_exact_mut(weight.len());
+                for (from, to) in from.chunks_exact(weight.len()).zip(to) {
+                    ops::rms_norm(from, weight, eps, weight_add, to);
+                }
+            }
+            Self::Layer { weight, bias, eps } => {
+                let bias = bias.map(|bias| frame.weights.vector(bias));
+                ops::layer_norm(from, frame.weights.vector(weight), bias, eps, to);
+            }
         }
-    }
-}
-
-/// Cosines, then sines, of a position; they depend on nothing else, so every layer and every
-/// batch sees the same bits.
-fn angles(table: &graph::RopeTable, position: u32, to: &mut [f32]) {
-    let (cos, sin) = to.split_at_mut(table.frequencies.len());
-    for ((cos, sin), frequency) in cos.iter_mut().zip(sin).zip(&table.frequencies) {
-        let (s, c) = f64::from(position as f32 * frequency).sin_cos();
-        *cos = c as f32 * table.magnitude;
-        *sin = s as f32 * table.magnitude;
-    }
-}
-
-fn rotate(on: &mut [f32], angles: &[f32], heads: usize, style: RopeStyle) {
-    let (cos, sin) = angles.split_at(angles.len() / 2);
-    let head_dim = on.len() / heads;
-    for head in on.chunks_exact_mut(head_dim) {
-        match style {
-            RopeStyle::Neox => ops::rope_neox(head, cos, sin),
-            RopeStyle::Interleaved => ops::rope_interleaved(head, cos, sin),
-        }
-    }
-}
-
-/// The graph's word for a function in the kernels' words.
-pub(crate) fn activation(function: Activation) -> ops::Activation {
-    match function {
-        Activation::Silu => ops::Activation::Silu,
-        Activation::Gelu => ops::Activation::Gelu,
-        Activation::GeluTanh => ops::Activation::GeluTanh,
-        Activation::Relu => ops::Activation::Relu,
     }
 }

@@ -4,12 +4,15 @@
 //! stage, wherever they stand; an elementwise node works in place when nobody else reads its
 //! input. Nothing here knows sizes of a batch or where a buffer lies.
 
+mod linear;
+mod moe;
+
 use crate::attention::AttentionStage;
+use crate::elementwise::{Change, Join};
 use crate::inventory::Inventory;
-use crate::linear::{Finish, LinearStage, Member, Projection};
 use crate::plan::{BufferId, RowSet, Stage};
-use crate::rows::{Norm, RowOp, RowStage};
-use graph::{Graph, Op, ValueId, Widths};
+use crate::rows::{Lookup, Norm, RowOp, RowStage};
+use graph::{Graph, Op, ValueId, WeightId, Widths};
 use kernels::attention::AttentionSpec;
 
 /// Stages of a graph, and the buffers they refer to.
@@ -25,6 +28,8 @@ pub(crate) struct Schedule {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Life {
     pub(crate) row_bytes: usize,
+    /// Its rows for each row of a step: more than one for the rows of experts.
+    pub(crate) per_row: usize,
     pub(crate) first: usize,
     pub(crate) last: usize,
 }
@@ -80,60 +85,91 @@ struct Scheduler<'a> {
 impl Scheduler<'_> {
     fn node(&mut self, node: ValueId) {
         let inputs = &self.graph.nodes[node].inputs;
-        match self.graph.nodes[node].op {
-            Op::Embed { weight } => {
-                let to = self.create_value(node);
-                self.push(node, RowOp::Embed { table: weight, to });
-            }
+        match &self.graph.nodes[node].op {
+            &Op::Embed { weight } => self.embed(node, weight, Lookup::Token),
+            &Op::EmbedPosition { weight } => self.embed(node, weight, Lookup::Position),
             Op::Linear { .. } => self.linear(inputs[0]),
-            Op::RmsNorm { weight, eps, weight_add, .. } => {
-                let (from, to) = (self.buffer(inputs[0]), self.create_value(node));
-                let norm = Norm { weight, eps, weight_add };
-                self.push(node, RowOp::RmsNorm { from, to, norm });
+            &Op::RmsNorm { weight, eps, weight_add, .. } => {
+                self.norm(node, Norm::Rms { weight, eps, weight_add });
             }
-            Op::Rope { heads, table, style } => {
+            &Op::LayerNorm { weight, bias, eps } => {
+                self.norm(node, Norm::Layer { weight, bias, eps });
+            }
+            &Op::Rope { heads, table, style } => {
                 let angles = self.angles(node, table);
                 let on = self.operand(node, inputs[0]);
                 self.push(node, RowOp::Rope { on, angles, heads, style });
             }
             Op::Attention { .. } => self.attention(node),
-            Op::Add => {
-                let (on, from) = self.operands(node);
-                self.push(node, RowOp::Add { on, from });
+            Op::Moe { .. } => self.moe(node),
+            Op::Add => self.join_either(node, Join::Add),
+            Op::Mul => self.join_either(node, Join::Mul),
+            Op::ScaleRows => self.join(node, [inputs[0], inputs[1]], Join::ScaleRow),
+            &Op::Bias { weight } => self.change(node, Change::Bias(weight)),
+            &Op::Scale { by } => self.change(node, Change::Scale(by)),
+            &Op::Softcap { cap } => self.change(node, Change::Softcap(cap)),
+            &Op::Normalize { eps } => self.change(node, Change::Normalize(eps)),
+            &Op::Activate { function } => self.change(node, Change::Activate(function)),
+            &Op::Glu { function } => {
+                self.change(node, Change::Activate(function));
+                let (on, from) = (self.buffer(node), self.buffer(inputs[1]));
+                self.push(node, RowOp::Join { on, from, join: Join::Mul });
             }
-            Op::Mul => {
-                let (on, from) = self.operands(node);
-                self.push(node, RowOp::Mul { on, from });
-            }
-            Op::Scale { by } => {
-                let on = self.operand(node, inputs[0]);
-                self.push(node, RowOp::Scale { on, by });
-            }
-            Op::Softcap { cap } => {
-                let on = self.operand(node, inputs[0]);
-                self.push(node, RowOp::Softcap { on, cap });
-            }
-            Op::Activate { function } => {
-                let on = self.operand(node, inputs[0]);
-                self.push(node, RowOp::Activate { on, function });
-            }
-            Op::Glu { function } => {
-                let on = self.operand(node, inputs[0]);
-                let from = self.buffer(inputs[1]);
-                self.push(node, RowOp::Activate { on, function });
-                self.push(node, RowOp::Mul { on, from });
-            }
+            Op::Concat => self.concat(node),
             Op::SelectRows => {
                 let (from, to) = (self.buffer(inputs[0]), self.create_value(node));
                 self.push(node, RowOp::Select { from, to });
             }
+            &Op::Pool { how } => {
+                let (from, to) = (self.buffer(inputs[0]), self.create_value(node));
+                self.push(node, RowOp::Pool { from, to, how });
+            }
         }
     }
 
+    fn embed(&mut self, node: ValueId, table: WeightId, by: Lookup) {
+        let to = self.create_value(node);
+        self.push(node, RowOp::Embed { table, by, to });
+    }
+
+    fn norm(&mut self, node: ValueId, norm: Norm) {
+        let (from, to) = (self.buffer(self.graph.nodes[node].inputs[0]), self.create_value(node));
+        self.push(node, RowOp::Norm { from, to, norm });
+    }
+
+    fn concat(&mut self, node: ValueId) {
+        let to = self.create_value(node);
+        let mut at = 0;
+        for &input in &self.graph.nodes[node].inputs {
+            let from = self.buffer(input);
+            self.push(node, RowOp::Copy { from, to, at });
+            at += self.widths.width[input];
+        }
+    }
+
+    fn change(&mut self, node: ValueId, change: Change) {
+        let on = self.operand(node, self.graph.nodes[node].inputs[0]);
+        self.push(node, RowOp::Change { on, change });
+    }
+
+    /// Changes the first input by the second.
+    fn join(&mut self, node: ValueId, [a, b]: [ValueId; 2], join: Join) {
+        let (on, from) = (self.operand(node, a), self.buffer(b));
+        self.push(node, RowOp::Join { on, from, join });
+    }
+
+    /// As [`Self::join`], where the inputs may trade places: the one nobody else reads is changed.
+    fn join_either(&mut self, node: ValueId, join: Join) {
+        let (a, b) = (self.graph.nodes[node].inputs[0], self.graph.nodes[node].inputs[1]);
+        let swap = self.users[a].len() > 1 && self.users[b].len() == 1;
+        self.join(node, if swap { [b, a] } else { [a, b] }, join);
+    }
+
     fn attention(&mut self, node: ValueId) {
-        let Op::Attention { heads, cache, scale, window, softcap } = self.graph.nodes[node].op
+        let Op::Attention { heads, cache, scale, causal, window, softcap } =
+            self.graph.nodes[node].op
         else {
-            return;
+            unreachable!("only attention nodes attend")
         };
         let [query, keys, values] =
             [0, 1, 2].map(|i| self.buffer(self.graph.nodes[node].inputs[i]));
@@ -148,90 +184,8 @@ impl Scheduler<'_> {
         };
         let out = self.create_value(node);
         [query, out].into_iter().for_each(|buffer| self.touch(buffer));
-        self.stages.push(Stage::Attention(AttentionStage { query, out, cache, spec, window }));
-    }
-
-    /// Schedules every linear node that reads `value`.
-    fn linear(&mut self, value: ValueId) {
-        let mut nodes = self.users[value].clone();
-        nodes.retain(|&node| matches!(self.graph.nodes[node].op, Op::Linear { .. }));
-        let parts: Vec<_> =
-            nodes.into_iter().map(|node| (node, self.projection(node, value))).collect();
-        self.close();
-        let mut members: Vec<Member> = Vec::new();
-        for &(node, part) in &parts {
-            if self
-                .pair_of(node, &parts)
-                .is_some_and(|(glu, _)| self.graph.nodes[glu].inputs[1] == node)
-            {
-                continue;
-            }
-            let finish = self.finish(node, &parts);
-            members.push(self.member(part, finish));
-        }
-        let stage = LinearStage { rows: self.row_set(value), members };
-        stage.buffers().for_each(|buffer| self.touch(buffer));
-        self.stages.push(Stage::Linear(stage));
-    }
-
-    /// The gated unit whose gate or up is `node`, if both are among `parts` and nobody else reads
-    /// them, and its up.
-    fn pair_of(
-        &self,
-        node: ValueId,
-        parts: &[(ValueId, Projection)],
-    ) -> Option<(ValueId, Projection)> {
-        let &[user] = self.users[node].as_slice() else { return None };
-        let &[gate, up] = self.graph.nodes[user].inputs.as_slice() else { return None };
-        let is_glu = matches!(self.graph.nodes[user].op, Op::Glu { .. });
-        let part = |value| parts.iter().find(|(part, _)| *part == value);
-        let alone = |value: ValueId| self.users[value].len() == 1;
-        if !is_glu || gate == up || !alone(gate) || !alone(up) {
-            return None;
-        }
-        part(gate).and(part(up)).map(|(_, up)| (user, *up))
-    }
-
-    /// What follows a linear node in its own stage; schedules the node that says so.
-    fn finish(&mut self, node: ValueId, parts: &[(ValueId, Projection)]) -> Finish {
-        if let Some((glu, up)) = self.pair_of(node, parts)
-            && let Op::Glu { function } = self.graph.nodes[glu].op
-        {
-            self.buffer_of[glu] = self.buffer_of[node];
-            return Finish::Glu { function, up };
-        }
-        if let &[user] = self.users[node].as_slice()
-            && let Op::Activate { function } = self.graph.nodes[user].op
-        {
-            self.buffer_of[user] = self.buffer_of[node];
-            return Finish::Activate(function);
-        }
-        Finish::Nothing
-    }
-
-    fn projection(&mut self, node: ValueId, value: ValueId) -> Projection {
-        let Op::Linear { weight, bias } = self.graph.nodes[node].op else {
-            unreachable!("only linear nodes are projections")
-        };
-        let matrix = self.inventory.matrix_of(weight);
-        let input = self.prepared(value, matrix);
-        Projection { matrix, bias, input, output: self.create_value(node) }
-    }
-
-    fn member(&self, main: Projection, finish: Finish) -> Member {
-        let source = |part: Projection| self.inventory.matrices[part.matrix].source;
-        let matrix = source(main);
-        let mut row_group = matrix.kernel.row_group();
-        let up = if let Finish::Glu { up, .. } = finish { Some(source(up)) } else { None };
-        if let Some(up) = up {
-            row_group = least_common_multiple(row_group, up.kernel.row_group());
-        }
-        let group_bytes = [Some(matrix), up].into_iter().flatten().map(|tensor| {
-            let rows = row_group.min(tensor.rows);
-            tensor.kernel.packed_bytes(rows, tensor.k)
-        });
-        let group_bytes = group_bytes.sum();
-        Member { main, finish, row_count: matrix.rows, row_group, group_bytes }
+        let stage = AttentionStage { query, out, cache, spec, causal, window };
+        self.stages.push(Stage::Attention(stage));
     }
 
     /// The prepared rows of `value` for a matrix' kernel.
@@ -260,24 +214,23 @@ impl Scheduler<'_> {
         to
     }
 
-    /// The buffer an elementwise node changes: its input's if nobody else reads that, else a copy.
+    /// The buffer an elementwise node changes, which becomes its value.
     fn operand(&mut self, node: ValueId, input: ValueId) -> BufferId {
-        let from = self.buffer(input);
-        if self.users[input].len() == 1 {
-            self.buffer_of[node] = Some(from);
-            return from;
-        }
-        let to = self.create_value(node);
-        self.push(node, RowOp::Copy { from, to });
-        to
+        let on = self.own(node, input);
+        self.buffer_of[node] = Some(on);
+        on
     }
 
-    /// The buffer a commutative node changes, and the one it reads.
-    fn operands(&mut self, node: ValueId) -> (BufferId, BufferId) {
-        let (a, b) = (self.graph.nodes[node].inputs[0], self.graph.nodes[node].inputs[1]);
-        let swap = self.users[a].len() > 1 && self.users[b].len() == 1;
-        let (a, b) = if swap { (b, a) } else { (a, b) };
-        (self.operand(node, a), self.buffer(b))
+    /// A buffer of `input` that `node` may change: the value's own if nobody else reads it, else a
+    /// copy.
+    fn own(&mut self, node: ValueId, input: ValueId) -> BufferId {
+        let from = self.buffer(input);
+        if self.users[input].len() == 1 {
+            return from;
+        }
+        let to = self.create(self.widths.width[input] * size_of::<f32>());
+        self.push(node, RowOp::Copy { from, to, at: 0 });
+        to
     }
 
     fn row_set(&self, value: ValueId) -> RowSet {
@@ -295,7 +248,12 @@ impl Scheduler<'_> {
     }
 
     fn create(&mut self, row_bytes: usize) -> BufferId {
-        self.buffers.push(Life { row_bytes, first: usize::MAX, last: 0 });
+        self.create_times(1, row_bytes)
+    }
+
+    /// A buffer with that many rows for each row of a step.
+    fn create_times(&mut self, per_row: usize, row_bytes: usize) -> BufferId {
+        self.buffers.push(Life { row_bytes, per_row, first: usize::MAX, last: 0 });
         self.buffers.len() - 1
     }
 
@@ -306,7 +264,8 @@ impl Scheduler<'_> {
             self.close();
         }
         op.buffers().for_each(|buffer| self.touch(buffer));
-        let floats = op.buffers().map(|id| self.buffers[id].row_bytes).max().unwrap_or(0) / 4;
+        let bytes = |id: BufferId| self.buffers[id].row_bytes * self.buffers[id].per_row;
+        let floats = op.buffers().map(bytes).max().unwrap_or(0) / size_of::<f32>();
         let open =
             self.open.get_or_insert_with(|| RowStage { rows, ops: Vec::new(), row_floats: 0 });
         open.row_floats += floats;
@@ -325,12 +284,4 @@ impl Scheduler<'_> {
         life.first = life.first.min(stage);
         life.last = life.last.max(stage);
     }
-}
-
-fn least_common_multiple(a: usize, b: usize) -> usize {
-    let (mut x, mut y) = (a, b);
-    while y != 0 {
-        (x, y) = (y, x % y);
-    }
-    a / x * b
 }

@@ -11,6 +11,7 @@ use crate::frame::{Frame, Workspaces};
 use crate::inventory::Inventory;
 use crate::kv::{KvLayout, KvStore};
 use crate::memory::Region;
+use crate::moe::Routes;
 use crate::plan::{Plan, Stage};
 use crate::pool;
 use crate::weights::Weights;
@@ -31,6 +32,7 @@ pub struct CpuSession {
     scratch: Region,
     tiles: Vec<RowTile>,
     workspaces: Workspaces,
+    routes: Routes,
     block_count: usize,
     threads: usize,
 }
@@ -46,7 +48,9 @@ impl Sizes {
     fn new(options: &SessionOptions<'_>) -> Result<Self, Error> {
         let graph = &options.graph;
         graph.widths()?;
-        if let Some(table) = graph.rope_tables.iter().position(|table| table.divisors.is_some()) {
+        if let Some(table) =
+            graph.rope_tables.iter().position(|table| table.divisors().next().is_some())
+        {
             return Err(Error::unsupported(format!(
                 "rope table {table} has divisors: the host folds them into the frequencies"
             )));
@@ -66,25 +70,30 @@ impl Compute for Cpu {
         let Sizes { inventory, plan, kv } = Sizes::new(options)?;
         let checker = BatchChecker::bytes(options.limits);
         Ok(MemoryEstimate {
-            weights: inventory.packed_bytes as u64,
+            weights: inventory.packed_bytes.saturating_add(inventory.table_bytes) as u64,
             kv: kv.bytes() as u64,
-            scratch: plan.scratch_bytes.saturating_add(checker) as u64,
+            scratch: plan
+                .scratch_bytes
+                .saturating_add(checker)
+                .saturating_add(Routes::bytes(plan.experts_max)) as u64,
         })
     }
 
     fn create(options: SessionOptions<'_>) -> Result<CpuSession, Error> {
         let Sizes { inventory, plan, kv } = Sizes::new(&options)?;
         let limits = options.limits;
-        let bounds = Bounds {
-            limits,
-            vocab_size: options.graph.vocab_size,
-            context_length: options.graph.context_length,
-        };
-        let checker = BatchChecker::new(bounds)?;
+        let checker = BatchChecker::new(Bounds::new(&options.graph, limits)?)?;
         let threads = thread_count(options.threads);
         let scratch = Region::zeroed(plan.scratch_bytes, "the buffers of a step")?;
         Ok(CpuSession {
-            weights: Weights::load(&options.graph, inventory, threads, options.progress)?,
+            weights: Weights::load(
+                &options.graph,
+                inventory,
+                options.rows,
+                threads,
+                options.progress,
+            )?,
+            routes: Routes::new(plan.experts_max),
             plan,
             kv: KvStore::new(kv)?,
             checker,
@@ -126,6 +135,11 @@ impl ComputeSession for CpuSession {
             Stage::Rows(stage) => stage.run(&frame),
             Stage::Linear(stage) => stage.run(&frame),
             Stage::Attention(stage) => stage.run(&frame),
+            Stage::Route(stage) => {
+                stage.run(&frame, &mut self.routes);
+                Ok(())
+            }
+            Stage::Experts(stage) => stage.run(&frame, &self.routes),
         })
     }
 

@@ -27,7 +27,7 @@ macro_rules! dtypes {
                 Ok(())
             }
 
-            fn quantize(src: &[f32], dst: &mut [u8]) -> Result<(), Error> {
+            fn quantize(src: &[f32], _: Option<&[f32]>, dst: &mut [u8]) -> Result<(), Error> {
                 if kernels::$kernel.quantize(src, dst) {
                     return Ok(());
                 }
@@ -133,7 +133,7 @@ mod tests {
         let (rows, k) = (3, 64);
         let values: Vec<f32> = (0..rows * k).map(|i| (i % 13) as f32 - 6.0).collect();
         let mut blocks = vec![0; rows * k / Q80::BLOCK_LEN * Q80::BLOCK_BYTES];
-        Q80::quantize(&values, &mut blocks).expect("q8_0 can be written");
+        Q80::quantize(&values, None, &mut blocks).expect("q8_0 can be written");
         let mut packed = vec![0; Q80::packed_bytes(rows, k)];
         Q80::pack(&blocks, rows, k, &mut packed).expect("whole rows");
         let mut input = vec![0; Q80::input_bytes(k)];

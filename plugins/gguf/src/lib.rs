@@ -23,6 +23,7 @@ mod checkpoint;
 mod config;
 mod dtypes;
 mod end_tokens;
+mod export;
 mod fault;
 mod foreign;
 mod header;
@@ -35,8 +36,10 @@ mod tokenizer;
 mod vocabulary;
 
 pub use checkpoint::{Gguf, GgufCheckpoint};
+pub use export::GgufWriter;
 
 plugin_api::register!(format: Gguf);
+plugin_api::register!(writer: GgufWriter);
 plugin_api::register!(quantization "ggml": [
     dtypes::Q40,
     dtypes::Q41,

@@ -73,7 +73,17 @@ pub(crate) fn find(number: u32, field: &str) -> Result<TensorType, Error> {
     })
 }
 
+/// The type of that name.
+pub(crate) fn named(name: &str) -> Option<TensorType> {
+    TENSOR_TYPES.iter().find(|known| known.name == name).copied()
+}
+
 impl TensorType {
+    /// The number ggml gives it.
+    pub(crate) fn number(self) -> u32 {
+        self.number
+    }
+
     /// Bytes of a tensor with these dimensions, innermost first; they are not zero.
     pub(crate) fn bytes(&self, dimensions: &[u64], field: &str) -> Result<u64, Error> {
         let row = dimensions.first().copied().unwrap_or(0);

@@ -6,7 +6,7 @@
 
 mod document;
 mod merges;
-mod pre_tokenizers;
+pub(crate) mod pre_tokenizers;
 
 use crate::fault::{fault, shown};
 use crate::metadata::{Metadata, ValueType};

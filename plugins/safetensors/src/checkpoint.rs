@@ -4,6 +4,7 @@ use crate::assets;
 use crate::fault::{fault, shown};
 use crate::files::{self, CONFIG_BYTES_MAX};
 use crate::index::{INDEX, Index};
+use crate::modules::{self, Modules};
 use crate::shard::Shard;
 use crate::special_tokens::token_ids;
 use plugin_api::{Checkpoint, CheckpointInfo, Error, Format, Scheme, TensorInfo};
@@ -63,10 +64,15 @@ impl Format for Safetensors {
             file_weights(&path)?
         };
         let config_path = folder.join(CONFIG);
-        let config = required_config(&config_path)?;
+        let mut config = required_config(&config_path)?;
         let architecture = architecture(&config_path, &config)?;
         let shards = names.iter().map(|name| Shard::open(folder.join(name)));
-        let shards: Vec<Shard> = shards.collect::<Result<_, Error>>()?;
+        let mut shards: Vec<Shard> = shards.collect::<Result<_, Error>>()?;
+        config.remove(modules::KEY);
+        if let Some(modules) = Modules::read(&folder)? {
+            config.insert(modules::KEY.to_owned(), modules.config);
+            shards.extend(modules.shards);
+        }
         let (tensors, places) = tensors(&shards, index.as_ref())?;
         let info = describe(&folder, architecture, config, (tensors, &places))?;
         Ok(SafetensorsCheckpoint { folder, shards, info, places })

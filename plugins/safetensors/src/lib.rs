@@ -9,11 +9,11 @@
 //!
 //! | what | limit |
 //! |---|---|
-//! | `config.json`, `generation_config.json`, `tokenizer_config.json` | 16 MiB each |
+//! | `config.json`, `generation_config.json`, `tokenizer_config.json`, `modules.json` | 16 MiB each |
 //! | `model.safetensors.index.json`; header of a weight file | 64 MiB; 100 MB |
 //! | `tokenizer.json`; the chat template | 256 MiB; 1 MiB |
 //! | nesting of JSON | 128 |
-//! | shards; tensors | 4,096; 1,048,576 |
+//! | shards; tensors; modules | 4,096; 1,048,576; 16 |
 
 mod assets;
 mod checkpoint;
@@ -21,6 +21,7 @@ mod fault;
 mod files;
 mod index;
 mod mapping;
+mod modules;
 mod shard;
 mod special_tokens;
 

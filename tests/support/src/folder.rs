@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The plugins the project ships.
-pub const SHIPPED: &[&str] = &["bert", "cpu", "gemma", "gguf", "llama", "qwen", "safetensors"];
+pub const SHIPPED: &[&str] =
+    &["bert", "cpu", "gemma", "gguf", "isq", "llama", "qwen", "safetensors"];
 
 /// A folder of plugins.
 #[derive(Debug)]

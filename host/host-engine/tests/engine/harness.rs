@@ -17,6 +17,7 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     queue_max: 8,
     context_length: 64,
     vocab_size: 24,
+    long_above: None,
 };
 
 pub(crate) fn request(id: u64, prompt: &[TokenId], tokens_max: usize) -> SequenceRequest {

@@ -4,10 +4,12 @@
 //! behaviours. Nothing here reads a file, a clock or a random source.
 
 mod blocks;
+mod embedding;
 mod fairness;
 mod finish;
 mod harness;
 mod logprobs;
+mod longrope;
 mod model;
 mod preemption;
 mod refusal;

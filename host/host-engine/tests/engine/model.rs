@@ -1,7 +1,8 @@
 //! A scripted model that keeps its own KV slots and checks every batch against them.
 //!
 //! Its logits are a pure function of the tokens it reads back through the block table, so a wrong
-//! slot, table, position or length changes the output or trips a check. It must not be told which
+//! slot, table, position or length changes the output or trips a check. As with longrope, a slot of
+//! a long sequence differs from one of a short one. It must not be told which
 //! sequence a batch entry belongs to: a real compute session does not know either.
 
 use std::collections::HashSet;
@@ -14,18 +15,29 @@ pub(crate) const EOS: u32 = 0;
 /// A prompt that holds this token gets rows of NaN.
 pub(crate) const POISON: u32 = 1;
 
+/// Begins the history of a long sequence.
+const LONG: u32 = 1000;
+
 pub(crate) type Rule = fn(history: &[u32], logits: &mut [f32]);
 
 pub(crate) struct ScriptedModel {
     limits: EngineLimits,
     rule: Rule,
-    /// Token and position written to each slot.
-    slots: Vec<Option<(u32, u32)>>,
+    slots: Vec<Option<Slot>>,
     /// Error of the next step.
     pub(crate) fault: Option<StepError>,
     /// The batch of the last step.
     pub(crate) last: Batch,
     pub(crate) steps: usize,
+}
+
+/// What was written to a slot.
+#[derive(Debug, Clone, Copy)]
+struct Slot {
+    token: u32,
+    position: u32,
+    /// Whether its sequence was long by then.
+    long: bool,
 }
 
 impl ScriptedModel {
@@ -41,6 +53,7 @@ impl ScriptedModel {
         assert_eq!(batch.positions.len(), tokens);
         assert_eq!(batch.slots.len(), tokens);
         assert_eq!(batch.sequence_starts.len(), sequences + 1);
+        assert_eq!(batch.sequence_lengths.len(), sequences);
         assert_eq!(batch.sequence_starts[0], 0);
         assert_eq!(batch.sequence_starts[sequences] as usize, tokens);
         assert_eq!(batch.block_table_starts.len(), sequences + 1);
@@ -56,7 +69,8 @@ impl ScriptedModel {
         assert!(blocks.iter().all(|&block| block < self.limits.block_count), "{batch:?}");
     }
 
-    /// Writes the slots of one sequence and returns its tokens as read back through its table.
+    /// Writes the slots of one sequence and returns its tokens as read back through its table, for a
+    /// long one after a token of its own.
     fn run_sequence(&mut self, batch: &Batch, index: usize) -> Vec<u32> {
         let span = |starts: &[u32]| starts[index] as usize..starts[index + 1] as usize;
         let rows = span(&batch.sequence_starts);
@@ -65,20 +79,26 @@ impl ScriptedModel {
         let context_length = batch.context_lengths[index];
         assert_eq!(table.len() as u32, context_length.div_ceil(size), "{batch:?}");
         assert_eq!(batch.positions[rows.end - 1] + 1, context_length, "{batch:?}");
+        let length = batch.sequence_lengths[index];
+        assert!(length >= context_length, "{batch:?}");
+        let long = self.limits.long_above.is_some_and(|above| length as usize > above);
         let first = batch.positions[rows.start];
         for (row, position) in rows.zip(first..) {
             assert_eq!(batch.positions[row], position, "{batch:?}");
             let slot = table[(position / size) as usize] * size + position % size;
             assert_eq!(batch.slots[row], slot, "{batch:?}");
-            self.slots[slot as usize] = Some((batch.token_ids[row], position));
+            let token = batch.token_ids[row];
+            self.slots[slot as usize] = Some(Slot { token, position, long });
         }
         let read = |position: u32| {
             let slot = table[(position / size) as usize] * size + position % size;
-            let (token, written) = self.slots[slot as usize].expect("a slot read was written");
-            assert_eq!(written, position, "the slot holds another position: {batch:?}");
-            token
+            let read = self.slots[slot as usize].expect("a slot read was written");
+            assert_eq!(read.position, position, "the slot holds another position: {batch:?}");
+            assert_eq!(read.long, long, "the key was rotated otherwise: {batch:?}");
+            read.token
         };
-        (0..context_length).map(read).collect()
+        let tokens = (0..context_length).map(read);
+        long.then_some(LONG).into_iter().chain(tokens).collect()
     }
 }
 
@@ -97,7 +117,9 @@ impl StepModel for ScriptedModel {
         for (&row, out) in batch.logit_rows.iter().zip(logits.chunks_mut(self.limits.vocab_size)) {
             let sequence = batch.sequence_starts.partition_point(|&start| start <= row) - 1;
             let position = batch.positions[row as usize] as usize;
-            (self.rule)(&histories[sequence][..=position], out);
+            let history = &histories[sequence];
+            let before = history.len() - batch.context_lengths[sequence] as usize;
+            (self.rule)(&history[..=before + position], out);
         }
         Ok(())
     }

@@ -27,19 +27,21 @@ enum Action {
 }
 
 fn limits() -> impl Strategy<Value = EngineLimits> {
-    (1_u32..6, 3_u32..20, 1_usize..7, 0_usize..8, 0_usize..8, 4_usize..40).prop_map(
-        |(block_size, block_count, sequences_max, more_tokens, queue_max, context_length)| {
-            EngineLimits {
-                block_size,
-                block_count,
-                sequences_max,
-                batch_tokens_max: sequences_max + more_tokens,
-                queue_max,
-                context_length,
-                vocab_size: 24,
-            }
-        },
-    )
+    let kv = (1_u32..6, 3_u32..20);
+    let step = (1_usize..7, 0_usize..8, 0_usize..8);
+    let lengths = (4_usize..40, prop::option::of(1_usize..20));
+    (kv, step, lengths).prop_map(|(kv, (sequences_max, more_tokens, queue_max), lengths)| {
+        EngineLimits {
+            block_size: kv.0,
+            block_count: kv.1,
+            sequences_max,
+            batch_tokens_max: sequences_max + more_tokens,
+            queue_max,
+            context_length: lengths.0,
+            vocab_size: 24,
+            long_above: lengths.1,
+        }
+    })
 }
 
 fn sampling() -> impl Strategy<Value = SamplingParams> {
@@ -181,10 +183,19 @@ impl Schedule {
             }
         }
         let grown = self.requests.keys().zip(before).filter(|(id, n)| self.token_count(**id) > *n);
-        self.streaming = grown.map(|(id, _)| *id).filter(|id| self.is_live(*id)).collect();
-        for id in &self.streaming {
+        let live = grown.map(|(id, _)| *id).filter(|id| self.is_live(*id));
+        let outgrown = |id: &SequenceId| self.outgrown_at(*id) == Some(self.token_count(*id));
+        let (anew, streaming): (BTreeSet<_>, BTreeSet<_>) = live.partition(outgrown);
+        assert_eq!(stats.restarts, anew.len(), "they begin anew");
+        for id in anew.iter().chain(&streaming) {
             assert!(!self.paused.contains(id), "{id} is paused and got a token");
         }
+        self.streaming = streaming;
+    }
+
+    /// Tokens with which a sequence begins anew.
+    fn outgrown_at(&self, id: SequenceId) -> Option<usize> {
+        (self.limits.long_above? + 1).checked_sub(self.requests[&id].prompt.len())
     }
 
     fn token_count(&self, id: SequenceId) -> usize {
@@ -206,8 +217,8 @@ impl Schedule {
             self.run.engine.resume(id);
         }
         // Whoever runs earliest gets a token further in each step, and loses what it has at most
-        // once: to an earlier one that was paused.
-        let steps_max = 2 * (self.requests.len() + 1) * (self.limits.context_length + 1);
+        // twice: to an earlier one that was paused, and when it grows long.
+        let steps_max = 3 * (self.requests.len() + 1) * (self.limits.context_length + 1);
         self.run.drain(steps_max);
         self.run.assert_empty();
         for (id, request) in &self.requests {

@@ -116,6 +116,7 @@ pub(crate) fn limits() -> EngineLimits {
         queue_max: 16,
         context_length: 2048,
         vocab_size: VOCAB_SIZE,
+        long_above: None,
     }
 }
 
@@ -136,6 +137,7 @@ pub(crate) fn parts(id: &str, limits: EngineLimits) -> ModelParts {
             parameters: 12,
             context_length: limits.context_length,
             vocab_size: VOCAB_SIZE,
+            embedding_width: None,
             weights_bytes: 48,
             kv_bytes: 64,
             kv_dtype: "f32".to_owned(),

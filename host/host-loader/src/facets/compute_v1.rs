@@ -2,7 +2,7 @@
 //!
 //! The handle is given back to its plugin exactly once, when the session is dropped.
 
-use super::{ComputeFacet, SessionFacet, call};
+use super::{ComputeFacet, SessionFacet, call, rows};
 use crate::{Registry, SessionRequest};
 use plugin_abi::{
     Bytes, ComputeSessionV1, ComputeV1, DtypeLookupV1, DtypeV1, ProgressV1, SessionOptionsV1,
@@ -72,6 +72,7 @@ fn with_options<T>(
         graph: Text::new(&graph),
         weights: weights.as_ptr(),
         weight_count: weights.len(),
+        rows: rows::source(&request.rows),
         dtypes: DtypeLookupV1 {
             context: std::ptr::from_ref(request.dtypes).cast(),
             find: find_dtype,

@@ -5,6 +5,7 @@
 use super::{CheckpointFacet, FormatFacet, call};
 use plugin_abi::{Bytes, CheckpointV1, FormatV1, Text};
 use plugin_api::{Error, wire};
+use std::ops::Range;
 use std::path::Path;
 
 impl FormatFacet for FormatV1 {
@@ -45,6 +46,15 @@ impl CheckpointFacet for Checkpoint {
         call(|_, error| (self.facet.tensor)(self.handle, index, &raw mut bytes, error))?;
         // SAFETY: the plugin vouches for the bytes until `close`, which needs `&mut self`.
         unsafe { wire::bytes(bytes) }.ok_or_else(|| Error::failed("tensor bytes are null"))
+    }
+
+    fn read_rows(&self, index: usize, rows: Range<usize>, dst: &mut [u8]) -> Result<(), Error> {
+        let (begin, end) = (rows.start, rows.end);
+        call(|_, error| {
+            let (into, len) = (dst.as_mut_ptr(), dst.len());
+            (self.facet.read_rows)(self.handle, index, begin, end, into, len, error)
+        })
+        .map(drop)
     }
 
     fn asset(&self, name: &str) -> Result<Vec<u8>, Error> {

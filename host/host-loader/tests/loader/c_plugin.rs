@@ -6,7 +6,8 @@ use host_loader::PluginState;
 use plugin_abi::{
     ABI_MAJOR, ABI_MINOR, ArchitectureV1, Bytes, ComputeV1, DtypeLookupV1, DtypeV1, Facet,
     FacetHeader, FormatV1, MAGIC, MatmulTileV1, PluginRoot, ProgressV1, QuantizationV1,
-    SessionOptionsV1, Sink, Span32, Status, StepBatchV1, Text, WeightV1,
+    QuantizerV1, RowSourceV1, SessionOptionsV1, Sink, Span32, Status, StepBatchV1, Text, WeightV1,
+    WriterV1,
 };
 use plugin_api::{CheckpointInfo, Scheme};
 use std::mem::offset_of;
@@ -108,6 +109,7 @@ fn values(mut facts: Facts) -> Facts {
     layout!(facts, "host_bytes": Bytes { ptr, len });
     layout!(facts, "host_span32": Span32 { ptr, len });
     layout!(facts, "host_sink": Sink { context, write });
+    layout!(facts, "host_row_source_v1": RowSourceV1 { context, read });
     layout!(facts, "host_facet_header": FacetHeader { size, fingerprint });
     layout!(facts, "host_plugin_root": PluginRoot {
         magic, abi_major, abi_minor, root_size, manifest, layout_header, layout, facet
@@ -120,9 +122,13 @@ fn facets(mut facts: Facts) -> Facts {
     facts.facet::<FormatV1>("HOST_FORMAT_V1");
     facts.facet::<QuantizationV1>("HOST_QUANTIZATION_V1");
     facts.facet::<ComputeV1>("HOST_COMPUTE_V1");
+    facts.facet::<QuantizerV1>("HOST_QUANTIZER_V1");
+    facts.facet::<WriterV1>("HOST_WRITER_V1");
+    layout!(facts, "host_quantizer_v1": QuantizerV1 { header, plan });
+    layout!(facts, "host_writer_v1": WriterV1 { header, write });
     layout!(facts, "host_architecture_v1": ArchitectureV1 { header, build });
     layout!(facts, "host_format_v1": FormatV1 {
-        header, probe, open, describe, tensor, asset, release_pages, close
+        header, probe, open, describe, tensor, read_rows, asset, release_pages, close
     });
     layout!(facts, "host_quantization_v1": QuantizationV1 { header, dtype_count, dtype });
     layout!(facts, "host_dtype_v1": DtypeV1 {
@@ -139,12 +145,12 @@ fn facets(mut facts: Facts) -> Facts {
     layout!(facts, "host_dtype_lookup_v1": DtypeLookupV1 { context, find });
     layout!(facts, "host_progress_v1": ProgressV1 { context, report });
     layout!(facts, "host_session_options_v1": SessionOptionsV1 {
-        graph, weights, weight_count, dtypes, progress, block_size, block_count, batch_tokens_max,
-        sequences_max, kv_dtype, threads, reserved
+        graph, weights, weight_count, rows, dtypes, progress, block_size, block_count,
+        batch_tokens_max, sequences_max, kv_dtype, threads, reserved
     });
     layout!(facts, "host_step_batch_v1": StepBatchV1 {
-        token_ids, positions, slots, sequence_starts, context_lengths, block_table_starts,
-        block_tables, logit_rows
+        token_ids, positions, slots, sequence_starts, sequence_lengths, context_lengths,
+        block_table_starts, block_tables, logit_rows
     });
     facts
 }

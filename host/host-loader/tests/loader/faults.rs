@@ -53,10 +53,10 @@ fn what_a_library_prints_is_no_report_and_stops_nobody() {
 
 #[test]
 fn another_abi_is_refused_with_both_versions() {
-    let words = ["plugin ABI 99.1, this host has 0.1", "rebuild the host"];
+    let words = ["plugin ABI 99.1, this host has 0.2", "rebuild the host"];
     refused("wrong_major", &words);
-    refused("newer_abi", &["plugin ABI 0.8, this host has 0.1", "rebuild the host"]);
-    refused("older_abi", &["plugin ABI 0.0, this host has 0.1", "rebuild the plugin"]);
+    refused("newer_abi", &["plugin ABI 0.8, this host has 0.2", "rebuild the host"]);
+    refused("older_abi", &["plugin ABI 0.0, this host has 0.2", "rebuild the plugin"]);
 }
 
 #[test]

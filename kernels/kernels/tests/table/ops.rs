@@ -1,8 +1,9 @@
 //! Norms, activations and rotations against their definitions in f64.
 
 use kernels::ops::{
-    Activation, activate, add_in_place, glu, layer_norm, mul_in_place, rms_norm, rope_interleaved,
-    rope_neox, scale_in_place, softcap_in_place,
+    Activation, activate, add_in_place, add_scaled_in_place, glu, layer_norm, mul_in_place,
+    normalize_in_place, rms_norm, rope_interleaved, rope_neox, scale_in_place, softcap_in_place,
+    softmax_in_place,
 };
 
 use crate::random::Random;
@@ -78,11 +79,17 @@ fn activation(kind: Activation, x: f64) -> f64 {
             0.5 * x * (1.0 + u.tanh())
         }
         Activation::Relu => x.max(0.0),
+        Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
     }
 }
 
-const ACTIVATIONS: [Activation; 4] =
-    [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu];
+const ACTIVATIONS: [Activation; 5] = [
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Relu,
+    Activation::Sigmoid,
+];
 
 #[test]
 fn activations_follow_their_definition() {
@@ -106,8 +113,39 @@ fn activations_of_great_values_are_the_limits() {
         activate(kind, &mut x);
         let near_zero = |x: f32| x.abs() < 1e-7;
         assert!(near_zero(x[0]) && near_zero(x[1]), "{kind:?}: {x:?}");
-        assert!(x[2] == 1000.0 && x[3] == 1e30 && x[4].is_nan(), "{kind:?}: {x:?}");
+        let great = if kind == Activation::Sigmoid { [1.0, 1.0] } else { [1000.0, 1e30] };
+        assert!(x[2..4] == great && x[4].is_nan(), "{kind:?}: {x:?}");
     }
+}
+
+#[test]
+fn softmax_divides_exponentials_by_their_sum() {
+    for len in LENGTHS {
+        let x: Vec<f32> = Random::new(len as u64).floats(len).iter().map(|x| x * 30.0).collect();
+        let sum: f64 = wide(&x).iter().map(|x| x.exp()).sum();
+        let mut out = x.clone();
+        softmax_in_place(&mut out);
+        check("softmax", &out, |i| f64::from(x[i]).exp() / sum);
+    }
+    let mut great = [3e38, -3e38, 3e38];
+    softmax_in_place(&mut great);
+    assert_eq!(great, [0.5, 0.0, 0.5]);
+}
+
+#[test]
+fn normalizing_gives_unit_length_except_below_eps() {
+    for len in LENGTHS {
+        let x = Random::new(len as u64).floats(len);
+        let length = wide(&x).iter().map(|x| x * x).sum::<f64>().sqrt();
+        for eps in [1e-12, 1000.0] {
+            let mut out = x.clone();
+            normalize_in_place(&mut out, eps);
+            check("normalize", &out, |i| f64::from(x[i]) / length.max(f64::from(eps)));
+        }
+    }
+    let mut zeros = [0.0; 3];
+    normalize_in_place(&mut zeros, 1e-12);
+    assert_eq!(zeros, [0.0; 3]);
 }
 
 #[test]
@@ -126,6 +164,10 @@ fn softcap_bounds_and_leaves_small_values() {
 fn sums_and_products_go_value_by_value() {
     let mut a = [1.0, 2.0, 3.0];
     add_in_place(&mut a, &[1.0, -1.0, 0.5]);
+    assert_eq!(a, [2.0, 1.0, 3.5]);
+    add_scaled_in_place(&mut a, &[1.0, 2.0, -1.0], 0.5);
+    assert_eq!(a, [2.5, 2.0, 3.0]);
+    add_scaled_in_place(&mut a, &[0.5, 1.0, -0.5], -1.0);
     assert_eq!(a, [2.0, 1.0, 3.5]);
     mul_in_place(&mut a, &[2.0, 3.0, 0.0]);
     assert_eq!(a, [4.0, 3.0, 0.0]);

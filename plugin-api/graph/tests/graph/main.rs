@@ -14,7 +14,7 @@ use graph::{
 
 fn weight(role: &str, shape: &[usize]) -> Weight {
     let (role, tensor) = (role.to_owned(), format!("t.{role}"));
-    Weight { role, tensor, shape: shape.to_vec(), rows: None }
+    Weight { role, tensor, shape: shape.to_vec(), rows: None, gguf: None }
 }
 
 /// A one-layer model without a feed-forward part: vocabulary 10, width 8, 2 heads of 4.
@@ -48,6 +48,7 @@ fn tiny() -> Graph {
             node(Op::RmsNorm { weight: 2, eps: 1e-5, groups: 1, weight_add: 0.0 }, &[5]),
             node(linear(0), &[6]),
         ],
+        gguf: None,
     }
 }
 

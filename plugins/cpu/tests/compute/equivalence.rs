@@ -1,11 +1,14 @@
 //! Two ways to say the same model give the same bits: a graph and its simplified form, a rounding
-//! dtype and its dequantized weights.
+//! dtype and its dequantized weights, weights in memory and weights read on demand.
 
-use crate::model::{DecoderShape, Model};
+use crate::dtypes;
+use crate::model::{CONTEXT, DecoderShape, Mixture, Model};
 use crate::rng::Rng;
-use crate::runner::{Setup, bits, solo};
+use crate::runner::{Runner, Setup, Wanted, bits, solo};
 use graph::{Graph, Node, Op};
-use plugin_api::WeightData;
+use plugin_api::{Compute, DtypeLookup, RowSource, WeightData};
+use plugin_cpu::Cpu;
+use std::ops::Range;
 
 fn logits(model: &Model) -> Vec<Vec<u32>> {
     let tokens = Rng(9).tokens(40, model.graph.vocab_size);
@@ -60,4 +63,36 @@ fn small_matrices_of_a_rounding_dtype_are_multiplied_exactly() {
         *data = WeightData::new(bytes.leak(), "f32");
     }
     assert!(found == logits(&model));
+}
+
+#[test]
+fn weights_that_are_read_on_demand_give_the_same_bits() {
+    let mut model = DecoderShape { dtype: "q8_0", ..DecoderShape::SMALL }.build();
+    // Positions, so that a table is read that no matrix shares.
+    let weight = model.weight(&[CONTEXT, DecoderShape::SMALL.width], "f16");
+    let capped = model.graph.nodes.len() - 1;
+    let positions = model.node(Op::EmbedPosition { weight }, &[]);
+    let positions = model.node(Op::SelectRows, &[positions]);
+    let mixed = model.moe(positions, 40, Mixture { dtype: "octet", ..Mixture::SMALL });
+    let logits = model.linear(mixed, DecoderShape::SMALL.vocab_size, "f32");
+    model.node(Op::Add, &[capped, logits]);
+    let expected = self::logits(&model);
+
+    let data = model.data.clone();
+    let read = |index: usize, rows: Range<usize>, dst: &mut [u8]| {
+        let row_bytes = data[index].bytes.len() / row_count(&model.graph.weights[index].shape);
+        dst.copy_from_slice(&data[index].bytes[rows.start * row_bytes..rows.end * row_bytes]);
+        Ok(())
+    };
+    let mut options = Setup::PLAIN.options(&model, DtypeLookup::new(&dtypes::find));
+    options.weights.iter_mut().for_each(|data| data.bytes = &[]);
+    options.rows = RowSource::new(&read);
+    let session = Cpu::create(options).expect("a session");
+    let mut runner = Runner::of(session, &model, 1);
+    let tokens = runner.add(&Rng(9).tokens(40, model.graph.vocab_size));
+    assert!(bits(&runner.step(&[(tokens, 40, Wanted::Every)])) == expected);
+}
+
+fn row_count(shape: &[usize]) -> usize {
+    shape[..shape.len() - 1].iter().product()
 }

@@ -1,17 +1,23 @@
 //! The promise: a row's values have the same bits whatever else is in the batch, however a prompt
 //! is cut, for every thread count.
 
-use crate::model::{DecoderShape, Model};
+use crate::model::{DecoderShape, Mixture, Model};
 use crate::rng::Rng;
 use crate::runner::{LIMITS, Runner, Setup, Wanted, bits, solo};
+use graph::LongRope;
 use plugin_api::ComputeSession;
 
 const WINDOWED: DecoderShape = DecoderShape { window: Some(13), ..DecoderShape::SMALL };
 
 fn models() -> impl Iterator<Item = Model> {
-    ["f32", "bf16", "q8_0", "octet"]
+    let dense = ["f32", "bf16", "q8_0", "octet"]
         .into_iter()
-        .map(|dtype| DecoderShape { dtype, ..WINDOWED }.build())
+        .map(|dtype| DecoderShape { dtype, ..WINDOWED }.build());
+    let mixed = ["f16", "q8_0", "octet"].into_iter().map(|dtype| {
+        let mixture = Some(Mixture { dtype, ..Mixture::SMALL });
+        DecoderShape { mixture, ..WINDOWED }.build()
+    });
+    dense.chain(mixed)
 }
 
 #[test]
@@ -92,6 +98,31 @@ fn a_row_does_not_depend_on_its_batch() {
                     );
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn sequences_of_one_batch_have_the_frequencies_of_their_lengths() {
+    const ABOVE: usize = 40;
+    let mut model = DecoderShape { mixture: Some(Mixture::SMALL), ..WINDOWED }.build();
+    let frequencies = (0..16).map(|i| 0.7 / (1 + i) as f32).collect();
+    model.graph.rope_tables[0].long = Some(LongRope { above: ABOVE, frequencies, divisors: None });
+    let tokens = Rng(14).tokens(ABOVE + 40, 300);
+    let prompts: Vec<_> = [1, ABOVE - 1, ABOVE, ABOVE + 1, ABOVE + 40]
+        .into_iter()
+        .map(|count| tokens[..count].to_vec())
+        .collect();
+    let expected: Vec<_> =
+        prompts.iter().map(|prompt| bits(&solo(&model, Setup::PLAIN, prompt, 200))).collect();
+    // Up to the length all have the same first rows, and beyond it all have others.
+    assert!(expected[1][..] == expected[2][..ABOVE - 1]);
+    assert!(expected[3][..] == expected[4][..=ABOVE]);
+    assert!(expected[2][5] != expected[3][5]);
+    for seed in 0..4 {
+        let found = random_batches(&model, Setup::PLAIN, &prompts, seed);
+        for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+            assert!(bits(found) == *expected, "sequence {index}, seed {seed}");
         }
     }
 }

@@ -40,6 +40,8 @@ fn bad_batches_are_refused() {
     refused("block_table_starts", |b| b.block_table_starts[2] = 9);
     refused("block_table_starts", |b| b.block_table_starts[1] = 5);
     refused("sequence_starts has 3", |b| b.context_lengths.truncate(1));
+    refused("3 sequence_lengths for 2", |b| b.sequence_lengths.push(1));
+    refused("has 10 tokens and holds 11", |b| b.sequence_lengths[0] = 10);
     refused("block 96", |b| b.block_tables[2] = 96);
     refused("slot 768", |b| b.slots[4] = 768);
     refused("slot", |b| b.slots.swap(4, 5));
@@ -112,7 +114,7 @@ fn copies_of_unknown_blocks_are_refused() {
     assert!(session.copy_blocks(&[0, 1], &[2]).is_err());
 }
 
-fn creation_error(model: &Model, setup: Setup) -> Error {
+pub(crate) fn creation_error(model: &Model, setup: Setup) -> Error {
     let estimate = Cpu::estimate(&setup.options(model, DtypeLookup::new(&dtypes::find)))
         .expect_err("estimate");
     let error = setup.create(model).expect_err("create");

@@ -4,9 +4,13 @@
 //! run, and whatever a host may get wrong must give an error.
 #![expect(unsafe_code, reason = "dtypes of this binary are found as a host finds them")]
 
+mod attention;
+mod compare;
 mod dtypes;
+mod encoder;
 mod equivalence;
 mod exactness;
+mod experts;
 mod faults;
 mod model;
 mod ops;

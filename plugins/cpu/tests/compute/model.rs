@@ -2,7 +2,8 @@
 
 use crate::rng::Rng;
 use graph::{
-    Activation, CacheSpec, Graph, Node, OPSET, Op, RopeStyle, RopeTable, ValueId, Weight, WeightId,
+    Activation, CacheSpec, Expert, Graph, Node, OPSET, Op, Output, RopeStyle, RopeTable, ValueId,
+    Weight, WeightId,
 };
 use plugin_api::WeightData;
 
@@ -25,10 +26,12 @@ impl Model {
                 architecture: "test".to_owned(),
                 vocab_size,
                 context_length: CONTEXT,
+                output: Output::Logits,
                 weights: Vec::new(),
                 caches: Vec::new(),
                 rope_tables: Vec::new(),
                 nodes: Vec::new(),
+                gguf: None,
             },
             data: Vec::new(),
             values: Vec::new(),
@@ -51,7 +54,13 @@ impl Model {
         dtype_of_data.dequantize(&bytes, &mut kept);
         let role = format!("weight {}", self.data.len());
         let tensor = role.clone();
-        self.graph.weights.push(Weight { role, tensor, shape: shape.to_vec(), rows: None });
+        self.graph.weights.push(Weight {
+            role,
+            tensor,
+            shape: shape.to_vec(),
+            rows: None,
+            gguf: None,
+        });
         self.values.push(kept.into_iter().map(f64::from).collect());
         self.data.push(WeightData::new(bytes.leak(), dtype));
         self.data.len() - 1
@@ -88,13 +97,29 @@ impl Model {
 
     pub(crate) fn rope_table(&mut self, count: usize) -> usize {
         let frequencies = (0..count).map(|i| 50_f32.powf(-(i as f32) / count as f32)).collect();
-        self.graph.rope_tables.push(RopeTable { frequencies, magnitude: 1.0, divisors: None });
+        let table = RopeTable { frequencies, magnitude: 1.0, divisors: None, long: None };
+        self.graph.rope_tables.push(table);
         self.graph.rope_tables.len() - 1
     }
 
     pub(crate) fn cache(&mut self, kv_heads: usize, head_dim: usize) -> usize {
         self.graph.caches.push(CacheSpec { kv_heads, head_dim });
         self.graph.caches.len() - 1
+    }
+
+    /// A mixture of gated units of `inner` values, with a router.
+    pub(crate) fn moe(&mut self, input: ValueId, inner: usize, mixture: Mixture) -> ValueId {
+        let Mixture { count, top_k, normalize, scale, dtype } = mixture;
+        let width = self.width(input);
+        let scores = self.linear(input, count, "f32");
+        let expert = |_| Expert {
+            gate: self.weight(&[inner, width], dtype),
+            up: self.weight(&[inner, width], dtype),
+            down: self.weight(&[width, inner], dtype),
+        };
+        let experts = (0..count).map(expert).collect();
+        let function = Activation::Silu;
+        self.node(Op::Moe { experts, top_k, function, normalize, scale }, &[input, scores])
     }
 
     /// Selects rows of `input` and multiplies them with the matrix of the logits.
@@ -107,11 +132,31 @@ impl Model {
     pub(crate) fn width(&self, value: ValueId) -> usize {
         // A prefix of the graph has no logits yet, so its widths are worked out from the ops.
         match &self.graph.nodes[value].op {
-            Op::Embed { weight } => self.graph.weights[*weight].shape[1],
+            Op::Embed { weight } | Op::EmbedPosition { weight } => {
+                self.graph.weights[*weight].shape[1]
+            }
+            Op::Concat => {
+                self.graph.nodes[value].inputs.iter().map(|&input| self.width(input)).sum()
+            }
             Op::Linear { weight, .. } => self.graph.weights[*weight].shape[0],
             _ => self.width(self.graph.nodes[value].inputs[0]),
         }
     }
+}
+
+/// What mixtures of experts differ in.
+#[derive(Clone, Copy)]
+pub(crate) struct Mixture {
+    pub(crate) count: usize,
+    pub(crate) top_k: usize,
+    pub(crate) normalize: bool,
+    pub(crate) scale: f32,
+    pub(crate) dtype: &'static str,
+}
+
+impl Mixture {
+    pub(crate) const SMALL: Self =
+        Self { count: 8, top_k: 3, normalize: true, scale: 1.0, dtype: "f32" };
 }
 
 /// What the decoders of the tests differ in.
@@ -127,6 +172,8 @@ pub(crate) struct DecoderShape {
     pub(crate) window: Option<usize>,
     pub(crate) dtype: &'static str,
     pub(crate) style: RopeStyle,
+    /// Instead of one gated unit in a layer: a mixture, and a shared expert with a gate.
+    pub(crate) mixture: Option<Mixture>,
 }
 
 impl DecoderShape {
@@ -141,6 +188,7 @@ impl DecoderShape {
         window: None,
         dtype: "f32",
         style: RopeStyle::Neox,
+        mixture: None,
     };
 
     /// A decoder with tied embedding, biases, head norms, and windows in every other layer.
@@ -153,17 +201,27 @@ impl DecoderShape {
             let attended = self.attention(&mut model, x, table, layer);
             x = model.node(Op::Add, &[x, attended]);
             let normed = model.norm(x, 1);
-            let gate = model.linear(normed, self.ffn_width, self.dtype);
-            let up = model.linear(normed, self.ffn_width, self.dtype);
-            let gated = model.node(Op::Glu { function: Activation::Silu }, &[gate, up]);
-            let down = model.linear(gated, self.width, self.dtype);
-            x = model.node(Op::Add, &[x, down]);
+            let added = self.feed_forward(&mut model, normed);
+            x = model.node(Op::Add, &[x, added]);
         }
         let selected = model.node(Op::SelectRows, &[x]);
         let normed = model.norm(selected, 1);
         let logits = model.node(Op::Linear { weight: embedding, bias: None }, &[normed]);
         model.node(Op::Softcap { cap: 30.0 }, &[logits]);
         model
+    }
+
+    fn feed_forward(self, model: &mut Model, x: ValueId) -> ValueId {
+        let gate = model.linear(x, self.ffn_width, self.dtype);
+        let up = model.linear(x, self.ffn_width, self.dtype);
+        let gated = model.node(Op::Glu { function: Activation::Silu }, &[gate, up]);
+        let down = model.linear(gated, self.width, self.dtype);
+        let Some(mixture) = self.mixture else { return down };
+        let share = model.linear(x, 1, "f32");
+        let share = model.node(Op::Activate { function: Activation::Sigmoid }, &[share]);
+        let shared = model.node(Op::ScaleRows, &[down, share]);
+        let mixed = model.moe(x, self.ffn_width / 4, mixture);
+        model.node(Op::Add, &[mixed, shared])
     }
 
     fn attention(self, model: &mut Model, x: ValueId, table: usize, layer: usize) -> ValueId {
@@ -181,6 +239,7 @@ impl DecoderShape {
                 heads: self.heads,
                 cache,
                 scale: (self.head_dim as f32).powf(-0.5),
+                causal: true,
                 window: self.window.filter(|_| layer.is_multiple_of(2)),
                 softcap: (layer == 1).then_some(20.0),
             },

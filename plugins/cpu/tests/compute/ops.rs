@@ -1,50 +1,17 @@
 //! Every op against the f64 executor.
 
-use crate::model::{DecoderShape, Model};
-use crate::reference;
-use crate::rng::Rng;
-use crate::runner::{Setup, solo};
-use graph::{Activation, Op, RopeStyle, ValueId};
+use crate::compare::{check, compare};
+use crate::model::{CONTEXT, DecoderShape, Model};
+use crate::runner::Setup;
+use graph::{Activation, LongRope, Op, RopeStyle};
 
-const FUNCTIONS: [Activation; 4] =
-    [Activation::Silu, Activation::Gelu, Activation::GeluTanh, Activation::Relu];
-
-fn round_f16(value: f64) -> f64 {
-    let mut bytes = [0; 2];
-    assert!(kernels::F16.quantize(&[value as f32], &mut bytes));
-    let mut rounded = [0.0];
-    kernels::F16.dequantize(&bytes, &mut rounded);
-    f64::from(rounded[0])
-}
-
-/// Compares all logits of a random sequence with the reference.
-fn compare(model: &Model, setup: Setup, count: usize, tolerance: f64) {
-    let tokens = Rng(count as u64).tokens(count, model.graph.vocab_size);
-    let round = if setup.kv_dtype == "f16" { round_f16 } else { |value| value };
-    let expected = reference::logits(model, &tokens, round);
-    let found = solo(model, setup, &tokens, count);
-    assert_eq!(found.len(), expected.len());
-    for (row, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        for (column, (found, expected)) in found.iter().zip(expected).enumerate() {
-            let error = (f64::from(*found) - expected).abs();
-            assert!(
-                error <= tolerance * expected.abs().max(1.0),
-                "row {row}, column {column}: {found} found, {expected} expected"
-            );
-        }
-    }
-}
-
-/// A graph of an embedding of `width`, what `build` adds to it, and logits.
-fn check(width: usize, build: impl FnOnce(&mut Model, ValueId) -> ValueId) {
-    let mut model = Model::new(50);
-    let embedded = model.embed(width);
-    let last = build(&mut model, embedded);
-    let model = model.finish(last);
-    for count in [1, 2, 19] {
-        compare(&model, Setup::PLAIN, count, 2e-5);
-    }
-}
+const FUNCTIONS: [Activation; 5] = [
+    Activation::Silu,
+    Activation::Gelu,
+    Activation::GeluTanh,
+    Activation::Relu,
+    Activation::Sigmoid,
+];
 
 #[test]
 fn embed_and_linear() {
@@ -115,6 +82,65 @@ fn rope_scales_by_its_magnitude() {
 }
 
 #[test]
+fn rope_of_a_long_sequence_has_other_frequencies() {
+    let mut model = Model::new(50);
+    let embedded = model.embed(48);
+    let table = model.rope_table(8);
+    let frequencies = (0..8).map(|i| 1.0 / (3 + i) as f32).collect();
+    model.graph.rope_tables[table].long = Some(LongRope { above: 10, frequencies, divisors: None });
+    model.graph.rope_tables[table].magnitude = 1.2;
+    let turned = model.node(Op::Rope { heads: 3, table, style: RopeStyle::Neox }, &[embedded]);
+    let model = model.finish(turned);
+    for count in [1, 9, 10, 11, 12, 40] {
+        compare(&model, Setup::PLAIN, count, 2e-5);
+    }
+}
+
+#[test]
+fn layer_norm_with_and_without_bias() {
+    for with_bias in [false, true] {
+        check(40, |m, x| {
+            let weight = m.weight(&[40], "f32");
+            let bias = with_bias.then(|| m.weight(&[40], "f32"));
+            m.node(Op::LayerNorm { weight, bias, eps: 1e-5 }, &[x])
+        });
+    }
+}
+
+#[test]
+fn embeddings_of_positions_are_added() {
+    check(24, |m, x| {
+        let weight = m.weight(&[CONTEXT, 24], "f16");
+        let positions = m.node(Op::EmbedPosition { weight }, &[]);
+        m.node(Op::Add, &[x, positions])
+    });
+}
+
+#[test]
+fn biases_row_factors_and_unit_lengths() {
+    check(20, |m, x| {
+        let weight = m.weight(&[20], "f32");
+        m.node(Op::Bias { weight }, &[x])
+    });
+    check(20, |m, x| m.node(Op::Normalize { eps: 1e-12 }, &[x]));
+    check(20, |m, x| m.node(Op::Normalize { eps: 100.0 }, &[x]));
+    check(20, |m, x| {
+        let factor = m.linear(x, 1, "f32");
+        m.node(Op::ScaleRows, &[x, factor])
+    });
+    check(1, |m, x| m.node(Op::ScaleRows, &[x, x]));
+}
+
+#[test]
+fn values_are_joined_one_after_another() {
+    check(20, |m, x| {
+        let (a, b) = (m.linear(x, 7, "f32"), m.linear(x, 33, "f32"));
+        m.node(Op::Concat, &[a, x, b, a])
+    });
+    check(20, |m, x| m.node(Op::Concat, &[x]));
+}
+
+#[test]
 fn a_value_that_others_read_is_not_changed_in_place() {
     check(16, |m, x| {
         let scaled = m.node(Op::Scale { by: 3.0 }, &[x]);
@@ -176,57 +202,6 @@ fn a_gated_unit_is_cut_where_the_row_groups_of_both_matrices_end() {
         let gated = m.node(Op::Glu { function: Activation::Silu }, &[gate, up]);
         m.linear(gated, 20, "f32")
     });
-}
-
-struct Heads {
-    heads: usize,
-    kv_heads: usize,
-    head_dim: usize,
-    window: Option<usize>,
-    softcap: Option<f32>,
-}
-
-fn attention_model(shape: &Heads) -> Model {
-    let &Heads { heads, kv_heads, head_dim, window, softcap } = shape;
-    let mut model = Model::new(50);
-    let embedded = model.embed(24);
-    let q = model.linear(embedded, heads * head_dim, "f32");
-    let k = model.linear(embedded, kv_heads * head_dim, "f32");
-    let v = model.linear(embedded, kv_heads * head_dim, "f32");
-    let cache = model.cache(kv_heads, head_dim);
-    let op = Op::Attention { heads, cache, scale: 0.9, window, softcap };
-    let attended = model.node(op, &[q, k, v]);
-    model.finish(attended)
-}
-
-fn check_attention(shape: &Heads, count: usize) {
-    let model = attention_model(shape);
-    compare(&model, Setup::PLAIN, count, 2e-5);
-    compare(&model, Setup { kv_dtype: "f16", ..Setup::PLAIN }, count, 2e-5);
-}
-
-#[test]
-fn attention_groups_query_heads() {
-    for (heads, kv_heads, head_dim) in [(1, 1, 16), (4, 4, 8), (6, 2, 32), (7, 1, 20), (8, 4, 5)] {
-        let shape = Heads { heads, kv_heads, head_dim, window: None, softcap: None };
-        check_attention(&shape, 1);
-        check_attention(&shape, 41);
-    }
-}
-
-#[test]
-fn attention_windows_end_at_and_across_block_borders() {
-    for window in [1, 2, 7, 8, 9, 16, 30, 100] {
-        let shape =
-            Heads { heads: 4, kv_heads: 2, head_dim: 16, window: Some(window), softcap: None };
-        check_attention(&shape, 45);
-    }
-}
-
-#[test]
-fn attention_caps_its_scores() {
-    let shape = Heads { heads: 4, kv_heads: 2, head_dim: 16, window: None, softcap: Some(1.5) };
-    check_attention(&shape, 30);
 }
 
 #[test]

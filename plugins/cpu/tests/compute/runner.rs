@@ -48,13 +48,14 @@ pub(crate) struct Sequence {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Wanted {
     Every,
+    Last,
     Nothing,
 }
 
 /// A session with sequences.
 pub(crate) struct Runner {
     pub(crate) session: CpuSession,
-    vocab_size: usize,
+    width: usize,
     free: Vec<u32>,
     pub(crate) sequences: Vec<Sequence>,
 }
@@ -66,6 +67,7 @@ pub(crate) struct Batch {
     pub(crate) positions: Vec<u32>,
     pub(crate) slots: Vec<u32>,
     pub(crate) sequence_starts: Vec<u32>,
+    pub(crate) sequence_lengths: Vec<u32>,
     pub(crate) context_lengths: Vec<u32>,
     pub(crate) block_table_starts: Vec<u32>,
     pub(crate) block_tables: Vec<u32>,
@@ -79,6 +81,7 @@ impl Batch {
             positions: &self.positions,
             slots: &self.slots,
             sequence_starts: &self.sequence_starts,
+            sequence_lengths: &self.sequence_lengths,
             context_lengths: &self.context_lengths,
             block_table_starts: &self.block_table_starts,
             block_tables: &self.block_tables,
@@ -88,12 +91,17 @@ impl Batch {
 }
 
 impl Runner {
-    /// A session whose blocks go out in an order that `seed` decides.
+    /// A new session for `model`.
     pub(crate) fn new(model: &Model, setup: Setup, seed: u64) -> Self {
-        let session = setup.create(model).expect("the model fits the session");
-        let mut free: Vec<u32> = (0..setup.limits.block_count as u32).collect();
+        Self::of(setup.create(model).expect("the model fits the session"), model, seed)
+    }
+
+    /// A session of `model`, whose blocks go out in an order that `seed` decides.
+    pub(crate) fn of(session: CpuSession, model: &Model, seed: u64) -> Self {
+        let mut free: Vec<u32> = (0..LIMITS.block_count as u32).collect();
         Rng(seed).shuffle(&mut free);
-        Self { session, vocab_size: model.graph.vocab_size, free, sequences: Vec::new() }
+        let width = *model.graph.widths().expect("valid").width.last().expect("a graph has nodes");
+        Self { session, width, free, sequences: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, tokens: &[u32]) -> usize {
@@ -114,7 +122,7 @@ impl Runner {
                 sequence.blocks.push(self.free.pop().expect("the tests fit the blocks"));
             }
             for position in sequence.done..end {
-                if wanted == Wanted::Every {
+                if wanted == Wanted::Every || wanted == Wanted::Last && position + 1 == end {
                     batch.logit_rows.push(batch.token_ids.len() as u32);
                 }
                 let block = sequence.blocks[position / block_size] as usize;
@@ -125,6 +133,7 @@ impl Runner {
             sequence.done = end;
             batch.block_tables.extend(&sequence.blocks);
             batch.sequence_starts.push(batch.token_ids.len() as u32);
+            batch.sequence_lengths.push(sequence.tokens.len() as u32);
             batch.context_lengths.push(end as u32);
             batch.block_table_starts.push(batch.block_tables.len() as u32);
         }
@@ -132,15 +141,22 @@ impl Runner {
     }
 
     pub(crate) fn run(&mut self, batch: &Batch) -> Result<Vec<Vec<f32>>, Error> {
-        let mut logits = vec![f32::NAN; batch.logit_rows.len() * self.vocab_size];
+        let mut logits = vec![f32::NAN; batch.logit_rows.len() * self.width];
         self.session.step(&batch.view(), &mut logits)?;
-        Ok(logits.chunks(self.vocab_size).map(<[f32]>::to_vec).collect())
+        Ok(logits.chunks(self.width).map(<[f32]>::to_vec).collect())
     }
 
     pub(crate) fn step(&mut self, runs: &[(usize, usize, Wanted)]) -> Vec<Vec<f32>> {
         let batch = self.batch(runs);
         self.run(&batch).expect("a batch of the runner is valid")
     }
+}
+
+/// The answer for all of `tokens`, run alone in one step, where it is a row for the sequence.
+pub(crate) fn pooled(model: &Model, setup: Setup, tokens: &[u32]) -> Vec<Vec<f32>> {
+    let mut runner = Runner::new(model, setup, 1);
+    let sequence = runner.add(tokens);
+    runner.step(&[(sequence, tokens.len(), Wanted::Last)])
 }
 
 /// Logits of every row of `tokens`, run alone, `chunk` tokens a step.

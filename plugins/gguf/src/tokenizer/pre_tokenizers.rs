@@ -10,7 +10,7 @@ use plugin_api::Error;
 
 /// One way to cut text into words.
 #[derive(Debug)]
-pub(super) struct PreTokenizer {
+pub(crate) struct PreTokenizer {
     names: &'static [&'static str],
     /// Applied one after the other, each to the pieces of the one before.
     pub(super) patterns: &'static [&'static str],
@@ -22,7 +22,9 @@ pub(super) struct PreTokenizer {
     pub(super) add_bos: bool,
 }
 
-const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
+/// GPT-2's own, which a byte-level pre-tokenizer applies unless it says otherwise.
+pub(crate) const GPT2: &str =
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+";
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
 const QWEN35: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
@@ -128,8 +130,14 @@ static PRE_TOKENIZERS: [PreTokenizer; 20] = [
     plain(&["tiny_aya", "cohere2moe"], &[r"\d{1,3}(?=(?:\d{3})*\b)", GPT4O]),
 ];
 
+/// The first name of the pre-tokenizer that cuts with these patterns.
+pub(crate) fn name_of(patterns: &[&str], nfc: bool) -> Option<&'static str> {
+    let same = |known: &&PreTokenizer| known.patterns == patterns && known.nfc == nfc;
+    PRE_TOKENIZERS.iter().find(same).map(|known| known.names[0])
+}
+
 /// The pre-tokenizer of that name.
-pub(super) fn find(name: &str) -> Result<&'static PreTokenizer, Error> {
+pub(crate) fn find(name: &str) -> Result<&'static PreTokenizer, Error> {
     PRE_TOKENIZERS.iter().find(|known| known.names.contains(&name)).ok_or_else(|| {
         let known: Vec<&str> =
             PRE_TOKENIZERS.iter().flat_map(|known| known.names).copied().collect();

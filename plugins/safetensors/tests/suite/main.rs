@@ -5,6 +5,7 @@ mod bad_folders;
 mod checkpoints;
 mod folder;
 mod fuzz;
+mod modules;
 mod tokenizers_match;
 
 use std::path::{Path, PathBuf};

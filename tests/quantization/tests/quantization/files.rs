@@ -1,0 +1,77 @@
+//! A written file and the model quantized in memory give the same bits.
+
+use crate::model::Plugins;
+use host_model::{LoadOptions, export};
+use std::path::Path;
+use support::{Scratch, data, shared};
+
+/// Some tokens that every vocabulary of the set has.
+fn tokens() -> Vec<u32> {
+    (0..70).map(|index| 5 + (index * 37) % 200).collect()
+}
+
+fn check(plugins: &Plugins, checkpoint: &Path, recipe: &str) {
+    let scratch = Scratch::new();
+    let file = scratch.join("model.gguf");
+    let options = LoadOptions { isq: Some(recipe.to_owned()), ..LoadOptions::default() };
+    let written = export(&plugins.registry, checkpoint, &options, &file, &|_, _| {});
+    written.unwrap_or_else(|error| panic!("{} {recipe}: {error}", checkpoint.display()));
+    let bits = |logits: Vec<f32>| -> Vec<u32> { logits.iter().map(|x| x.to_bits()).collect() };
+    let memory = bits(plugins.model(checkpoint, Some(recipe), None).logits(&tokens()));
+    let disk = bits(plugins.model(&file, None, None).logits(&tokens()));
+    assert!(memory == disk, "{} {recipe}: file and memory differ", checkpoint.display());
+}
+
+#[test]
+fn a_written_file_gives_the_bits_of_the_model_in_memory() {
+    let plugins = Plugins::load();
+    for recipe in ["q8_0", "q4k", "q4_k_m", "f16"] {
+        check(&plugins, &data("qwen2-kq/hf"), recipe);
+    }
+    for model in ["llama3-rope", "mistral-swa", "qwen3-untied", "tinyllama-stories260K"] {
+        check(&plugins, &data(&format!("{model}/hf")), "q8_0");
+    }
+}
+
+#[test]
+fn every_family_can_be_written() {
+    let plugins = Plugins::load();
+    for model in ["gemma2-kq", "gemma3-plain", "qwen3-kq", "qwen3-moe", "phi3-longrope"] {
+        if let Some(folder) = shared(&format!("models/{model}/hf"), "files of all families") {
+            check(&plugins, &folder, "q4_k_m");
+        }
+    }
+}
+
+#[test]
+fn a_file_is_written_again_from_a_file() {
+    let plugins = Plugins::load();
+    if let Some(file) = shared("models/llama3-rope/gguf/llama3-rope-BF16.gguf", "files of files") {
+        check(&plugins, &file, "q4_0");
+    }
+}
+
+#[test]
+fn nothing_is_overwritten_and_no_half_file_is_left() {
+    let (plugins, scratch) = (Plugins::load(), Scratch::new());
+    let checkpoint = data("qwen2-kq/hf");
+    let write = |name: &str, recipe: &str| {
+        let options = LoadOptions { isq: Some(recipe.to_owned()), ..LoadOptions::default() };
+        let file = scratch.join(name);
+        let outcome = export(&plugins.registry, &checkpoint, &options, &file, &|_, _| {});
+        outcome.map(drop).map_err(|error| error.to_string())
+    };
+    write("a.gguf", "q8_0").expect("the first is written");
+    let before = std::fs::read(scratch.join("a.gguf")).expect("it is there");
+    let error = write("a.gguf", "q4k").expect_err("it exists");
+    assert!(error.contains("the file exists"), "{error}");
+    assert!(std::fs::read(scratch.join("a.gguf")).expect("it is there") == before);
+    let error = write("b.bin", "q4k").expect_err("nobody writes it");
+    assert!(error.contains("use .gguf"), "{error}");
+    let error = write("c.gguf", "hqq4").expect_err("GGUF has no such type");
+    assert!(error.contains("no type hqq4"), "{error}");
+    let error = write("d.gguf", "q4q").expect_err("no such recipe");
+    assert!(error.contains("`q4q`") && error.contains("q4k"), "{error}");
+    let left = std::fs::read_dir(scratch.path()).expect("the folder is ours").count();
+    assert_eq!(left, 1, "only the first file is there");
+}
