@@ -182,6 +182,7 @@ mod tests {
             tensor: "qkv".to_owned(),
             shape: shape.to_vec(),
             rows,
+            gguf: None,
         };
         assert_eq!(rows_of(&[6, 4], &weight(None, &[6, 4])), Some(0..6));
         assert_eq!(rows_of(&[6], &weight(None, &[6])), Some(0..1));

@@ -48,7 +48,9 @@ impl Sizes {
     fn new(options: &SessionOptions<'_>) -> Result<Self, Error> {
         let graph = &options.graph;
         graph.widths()?;
-        if let Some(table) = graph.rope_tables.iter().position(|table| table.divisors.is_some()) {
+        if let Some(table) =
+            graph.rope_tables.iter().position(|table| table.divisors().next().is_some())
+        {
             return Err(Error::unsupported(format!(
                 "rope table {table} has divisors: the host folds them into the frequencies"
             )));

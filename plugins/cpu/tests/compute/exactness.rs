@@ -107,7 +107,7 @@ fn sequences_of_one_batch_have_the_frequencies_of_their_lengths() {
     const ABOVE: usize = 40;
     let mut model = DecoderShape { mixture: Some(Mixture::SMALL), ..WINDOWED }.build();
     let frequencies = (0..16).map(|i| 0.7 / (1 + i) as f32).collect();
-    model.graph.rope_tables[0].long = Some(LongRope { above: ABOVE, frequencies });
+    model.graph.rope_tables[0].long = Some(LongRope { above: ABOVE, frequencies, divisors: None });
     let tokens = Rng(14).tokens(ABOVE + 40, 300);
     let prompts: Vec<_> = [1, ABOVE - 1, ABOVE, ABOVE + 1, ABOVE + 40]
         .into_iter()

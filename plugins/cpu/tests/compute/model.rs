@@ -31,6 +31,7 @@ impl Model {
                 caches: Vec::new(),
                 rope_tables: Vec::new(),
                 nodes: Vec::new(),
+                gguf: None,
             },
             data: Vec::new(),
             values: Vec::new(),

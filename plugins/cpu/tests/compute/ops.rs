@@ -87,7 +87,7 @@ fn rope_of_a_long_sequence_has_other_frequencies() {
     let embedded = model.embed(48);
     let table = model.rope_table(8);
     let frequencies = (0..8).map(|i| 1.0 / (3 + i) as f32).collect();
-    model.graph.rope_tables[table].long = Some(LongRope { above: 10, frequencies });
+    model.graph.rope_tables[table].long = Some(LongRope { above: 10, frequencies, divisors: None });
     model.graph.rope_tables[table].magnitude = 1.2;
     let turned = model.node(Op::Rope { heads: 3, table, style: RopeStyle::Neox }, &[embedded]);
     let model = model.finish(turned);
