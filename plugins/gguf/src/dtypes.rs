@@ -27,8 +27,8 @@ macro_rules! dtypes {
                 Ok(())
             }
 
-            fn quantize(src: &[f32], _: Option<&[f32]>, dst: &mut [u8]) -> Result<(), Error> {
-                if kernels::$kernel.quantize(src, dst) {
+            fn quantize(src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) -> Result<(), Error> {
+                if kernels::$kernel.quantize(src, importance, dst) {
                     return Ok(());
                 }
                 Err(Error::unsupported(format!("dtype {} cannot be written", Self::NAME)))
@@ -122,7 +122,7 @@ mod tests {
     fn a_dtype_says_rightly_whether_it_can_be_written() {
         for dtype in kernels::blocks() {
             let mut block = vec![0; dtype.block_bytes];
-            let written = dtype.quantize(&vec![0.5; dtype.block_len], &mut block);
+            let written = dtype.quantize(&vec![0.5; dtype.block_len], None, &mut block);
             assert!(OFFERED.contains(&(dtype.name, written)), "{}", dtype.name);
         }
     }

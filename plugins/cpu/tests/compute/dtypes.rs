@@ -115,7 +115,7 @@ macro_rules! octet {
             }
             fn prepare_input(x: &[f32], dst: &mut [u8]) -> Result<(), Error> {
                 dst[..4].copy_from_slice(&1_f32.to_le_bytes());
-                assert!(kernels::F32.quantize(x, &mut dst[4..]));
+                assert!(kernels::F32.quantize(x, None, &mut dst[4..]));
                 Ok(())
             }
             fn packed_bytes(rows: usize, k: usize) -> usize {
