@@ -122,6 +122,16 @@ impl Dtype {
         (self.dequantize)(src, dst);
     }
 
+    /// Whether [`Dtype::quantize`] works.
+    pub const fn quantizes(&self) -> bool {
+        self.quantize.is_some()
+    }
+
+    /// Whether prepared inputs are rounded, so that products are not those of f32.
+    pub const fn rounds_inputs(&self) -> bool {
+        !matches!(self.input_format.as_bytes(), b"f32")
+    }
+
     /// Rounds values to the nearest the dtype can hold. False if this dtype can only be read.
     /// `importance` has a weight of at least 0 for each value, by which its error counts.
     ///

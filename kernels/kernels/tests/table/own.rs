@@ -2,7 +2,7 @@
 //!
 //! Products are in the table of `matmul`; here is what only these dtypes promise.
 
-use kernels::{Dtype, F8_E4M3, F32, Isa, MatmulTile, find, own};
+use kernels::{Dtype, F8_E4M3, F32, Isa, MatmulTile, all, find, own};
 
 use crate::golden::{check_read, check_write};
 use crate::random::Random;
@@ -18,6 +18,15 @@ fn blocks_are_read_by_their_definition() {
 fn values_are_rounded_by_their_definition() {
     for name in ["afq4", "afq8", "f8_e4m3"] {
         check_write(name);
+    }
+}
+
+#[test]
+fn a_dtype_says_rightly_whether_it_can_be_written() {
+    for dtype in all() {
+        let (values, mut block) = (vec![0.5; dtype.block_len], vec![0; dtype.block_bytes]);
+        let written = dtype.quantize(&values, Some(&values), &mut block);
+        assert_eq!(written, dtype.quantizes(), "{}", dtype.name);
     }
 }
 

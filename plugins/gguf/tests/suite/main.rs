@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod checkpoints;
+mod dtypes;
 mod fuzz;
 mod tokenizers_match;
 mod writer;
