@@ -147,8 +147,8 @@ mod tests {
 
     #[test]
     fn a_dtype_says_what_its_row_says() {
-        assert!(Q40::QUANTIZES && Q40::ROUNDS_INPUTS);
-        assert!(!Iq1M::QUANTIZES && !F8E4m3::ROUNDS_INPUTS);
+        assert_eq!([Q40::QUANTIZES, Iq1M::QUANTIZES], [true, false]);
+        assert_eq!([Q40::ROUNDS_INPUTS, F8E4m3::ROUNDS_INPUTS], [true, false]);
         let error = Iq1M::quantize(&[0.0; 256], None, &mut [0; 56]).expect_err("read-only");
         assert!(error.message().contains("iq1_m cannot be written"), "{error}");
     }
