@@ -6,8 +6,12 @@
 //! a format only says where its codes and scales are. It must not saturate or reorder: the dot
 //! of a part is an exact integer, and parts are added in order with one fused multiply-add each.
 
+mod affine;
+mod afq;
 mod codes;
+mod hqq;
 mod input;
+mod int4;
 mod iq1_grid;
 mod iq1_m;
 mod iq1_s;
@@ -41,7 +45,11 @@ mod tq2_0;
 
 use std::marker::PhantomData;
 
+pub(crate) use affine::Affine;
+pub(crate) use afq::Afq;
+pub(crate) use hqq::Hqq;
 pub(crate) use input::{input_bytes, prepare_input};
+pub(crate) use int4::Int4;
 pub(crate) use iq1_m::Iq1M;
 pub(crate) use iq1_s::Iq1S;
 pub(crate) use iq2_s::Iq2S;
@@ -76,8 +84,9 @@ pub(crate) const PART: usize = 32;
 /// Words of four codes in a part.
 pub(crate) const WORDS: usize = PART / 4;
 
-/// Rounds whole blocks of values into their bytes.
-pub(crate) type Quantize = fn(&[f32], &mut [u8]);
+/// Rounds whole blocks of values into their bytes. Second comes a weight for each value that says
+/// how much its error counts, if they differ.
+pub(crate) type Quantize = fn(&[f32], Option<&[f32]>, &mut [u8]);
 
 /// What one block dtype has of its own.
 pub(crate) trait BlockFormat: 'static {

@@ -1,12 +1,13 @@
 //! The table of dtypes: geometry of each one and its routines behind function pointers.
 //!
 //! Callers pick a row by the dtype's name once, at load, and never match on dtypes. It must not
-//! hold arithmetic: that is in `block/` and `plain.rs`.
+//! hold arithmetic: that is in `block/`, `f8.rs` and `plain.rs`.
 
 use crate::block::{
-    self, BlockFormat, Iq1M, Iq1S, Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs, Iq4Nl, Iq4Xs, Mxfp4, Q2K,
-    Q3K, Q4K, Q5K, Q6K, Q40, Q41, Q50, Q51, Q80, Quantize, Tq10, Tq20,
+    self, Affine, Afq, BlockFormat, Hqq, Int4, Iq1M, Iq1S, Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs,
+    Iq4Nl, Iq4Xs, Mxfp4, Q2K, Q3K, Q4K, Q5K, Q6K, Q40, Q41, Q50, Q51, Q80, Quantize, Tq10, Tq20,
 };
+use crate::f8::{self, E4m3};
 use crate::isa::{Isa, dispatch};
 use crate::plain::{self, Bf16, Half, PlainFormat, Single};
 use crate::tile::{MatmulTile, ROW_GROUP, Strip, Walk};
@@ -57,12 +58,21 @@ pub static IQ3_S: Dtype = block_dtype::<Iq3S>();
 pub static IQ1_S: Dtype = block_dtype::<Iq1S>();
 pub static IQ1_M: Dtype = block_dtype::<Iq1M>();
 
-/// The plain dtypes come first.
-static ALL: [&Dtype; 25] = [
+pub static AFQ4: Dtype = block_dtype::<Affine<Afq, 4>>();
+pub static AFQ8: Dtype = block_dtype::<Affine<Afq, 8>>();
+pub static HQQ4: Dtype = block_dtype::<Affine<Hqq, 4>>();
+pub static HQQ8: Dtype = block_dtype::<Affine<Hqq, 8>>();
+pub static INT4: Dtype = block_dtype::<Int4>();
+pub static F8_E4M3: Dtype = f8_dtype();
+
+/// The plain dtypes come first, our own ones last.
+static ALL: [&Dtype; 25 + OWN_COUNT] = [
     &F32, &F16, &BF16, &Q4_0, &Q4_1, &Q5_0, &Q5_1, &Q8_0, &Q2_K, &Q3_K, &Q4_K, &Q5_K, &Q6_K,
     &IQ4_NL, &IQ4_XS, &MXFP4, &TQ1_0, &TQ2_0, &IQ2_XXS, &IQ2_XS, &IQ2_S, &IQ3_XXS, &IQ3_S, &IQ1_S,
-    &IQ1_M,
+    &IQ1_M, &AFQ4, &AFQ8, &HQQ4, &HQQ8, &INT4, &F8_E4M3,
 ];
+
+const OWN_COUNT: usize = 6;
 
 /// Every dtype.
 pub fn all() -> &'static [&'static Dtype] {
@@ -74,9 +84,14 @@ pub fn plain() -> &'static [&'static Dtype] {
     &ALL[..ALL.partition_point(|dtype| dtype.block_len == 1)]
 }
 
-/// The block-quantized dtypes.
+/// The block dtypes of ggml.
 pub fn blocks() -> &'static [&'static Dtype] {
-    &ALL[plain().len()..]
+    &ALL[plain().len()..ALL.len() - OWN_COUNT]
+}
+
+/// The block dtypes of this project, for in-situ quantization and for checkpoints of other tools.
+pub fn own() -> &'static [&'static Dtype] {
+    &ALL[ALL.len() - OWN_COUNT..]
 }
 
 /// The dtype of that name.
@@ -107,14 +122,27 @@ impl Dtype {
         (self.dequantize)(src, dst);
     }
 
+    /// Whether [`Dtype::quantize`] works.
+    pub const fn quantizes(&self) -> bool {
+        self.quantize.is_some()
+    }
+
+    /// Whether prepared inputs are rounded, so that products are not those of f32.
+    pub const fn rounds_inputs(&self) -> bool {
+        !matches!(self.input_format.as_bytes(), b"f32")
+    }
+
     /// Rounds values to the nearest the dtype can hold. False if this dtype can only be read.
+    /// `importance` has a weight of at least 0 for each value, by which its error counts.
     ///
     /// # Panics
-    /// If `dst` is not exactly as long as `src` needs.
-    pub fn quantize(&self, src: &[f32], dst: &mut [u8]) -> bool {
+    /// If `dst` is not exactly as long as `src` needs, or `importance` not as long as `src`.
+    pub fn quantize(&self, src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) -> bool {
         assert_eq!(dst.len(), self.row_bytes(src.len()), "{}: bytes to quantize to", self.name);
+        let weights = importance.map_or(src.len(), <[f32]>::len);
+        assert_eq!(weights, src.len(), "{}: one importance for each value", self.name);
         let Some(quantize) = self.quantize else { return false };
-        quantize(src, dst);
+        quantize(src, importance, dst);
         true
     }
 
@@ -226,5 +254,21 @@ const fn block_dtype<F: BlockFormat>() -> Dtype {
         group_bytes: <block::Blocks<F> as Strip>::group_bytes,
         pack_group: block::pack_group::<F>,
         matmul: matmul::<block::Blocks<F>>,
+    }
+}
+
+const fn f8_dtype() -> Dtype {
+    Dtype {
+        name: "f8_e4m3",
+        block_len: f8::LEN,
+        block_bytes: f8::BYTES,
+        input_format: "f32",
+        dequantize: f8::dequantize,
+        quantize: Some(f8::quantize),
+        input_bytes: plain::input_bytes,
+        prepare_input: plain::prepare_input,
+        group_bytes: <E4m3 as Strip>::group_bytes,
+        pack_group: f8::pack_group,
+        matmul: matmul::<E4m3>,
     }
 }

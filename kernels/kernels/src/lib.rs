@@ -19,6 +19,7 @@
 mod activation;
 mod block;
 mod dtype;
+mod f8;
 mod isa;
 mod math;
 mod plain;
@@ -29,9 +30,9 @@ pub mod attention;
 pub mod ops;
 
 pub use dtype::{
-    BF16, Dtype, F16, F32, IQ1_M, IQ1_S, IQ2_S, IQ2_XS, IQ2_XXS, IQ3_S, IQ3_XXS, IQ4_NL, IQ4_XS,
-    MXFP4, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K, Q6_K, Q8_0, TQ1_0, TQ2_0, all, blocks,
-    find, plain,
+    AFQ4, AFQ8, BF16, Dtype, F8_E4M3, F16, F32, HQQ4, HQQ8, INT4, IQ1_M, IQ1_S, IQ2_S, IQ2_XS,
+    IQ2_XXS, IQ3_S, IQ3_XXS, IQ4_NL, IQ4_XS, MXFP4, Q2_K, Q3_K, Q4_0, Q4_1, Q4_K, Q5_0, Q5_1, Q5_K,
+    Q6_K, Q8_0, TQ1_0, TQ2_0, all, blocks, find, own, plain,
 };
 pub use isa::Isa;
 pub use tile::{MatmulTile, ROW_GROUP};

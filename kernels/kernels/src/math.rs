@@ -5,6 +5,9 @@
 
 use crate::simd::Simd;
 
+/// Added to an f32 of at most 2^22, it leaves the rounded integer in the lowest bits, ties even.
+pub(crate) const ROUND: f32 = 12_582_912.0;
+
 /// Below this, `exp` is 0: the result would be subnormal.
 const EXP_LEAST: f32 = -87.336_54;
 /// Above this, `exp` stays what it is here (2.4e38) instead of becoming infinite.
@@ -13,8 +16,6 @@ const EXP_MOST: f32 = 88.376_26;
 /// e^x.
 #[inline(always)]
 pub(crate) fn exp<S: Simd>(s: S, x: S::F) -> S::F {
-    /// Added to a small f32, it leaves the rounded integer in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
     /// ln 2 in two pieces, the first with few enough bits that its multiples are exact.
     const LN2_HIGH: f32 = 0.693_359_4;
     const LN2_LOW: f32 = -2.121_944_4e-4;
@@ -43,14 +44,20 @@ fn polynomial<S: Simd, const N: usize>(s: S, x: S::F, coefficients: &[f32; N]) -
     sum
 }
 
+/// The nearest integer, ties to even, of at most 2^22.
 #[inline(always)]
-fn magnitude<S: Simd>(s: S, x: S::F) -> S::F {
+pub(crate) fn round<S: Simd>(s: S, x: S::F) -> S::F {
+    s.sub(s.add(x, s.splat(ROUND)), s.splat(ROUND))
+}
+
+#[inline(always)]
+pub(crate) fn magnitude<S: Simd>(s: S, x: S::F) -> S::F {
     s.as_f32(s.and(s.as_bits(x), s.splat_i32(i32::MAX)))
 }
 
 /// `magnitude`, which has no sign bit, with the sign of `x`.
 #[inline(always)]
-fn with_sign<S: Simd>(s: S, magnitude: S::F, x: S::F) -> S::F {
+pub(crate) fn with_sign<S: Simd>(s: S, magnitude: S::F, x: S::F) -> S::F {
     s.as_f32(s.or(s.as_bits(magnitude), s.and(s.as_bits(x), s.splat_i32(i32::MIN))))
 }
 

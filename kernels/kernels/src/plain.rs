@@ -109,7 +109,7 @@ pub(crate) fn dequantize<P: PlainFormat>(src: &[u8], dst: &mut [f32]) {
     }
 }
 
-pub(crate) fn quantize<P: PlainFormat>(src: &[f32], dst: &mut [u8]) {
+pub(crate) fn quantize<P: PlainFormat>(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
     for (bytes, value) in dst.chunks_exact_mut(P::BYTES).zip(src) {
         P::write(*value, bytes);
     }
@@ -162,8 +162,7 @@ impl<P: PlainFormat> Strip for Plain<P> {
         inputs: [*const u8; T],
         cold: bool,
     ) -> [S::F; T] {
-        let mut even = [s.splat(0.0); T];
-        let mut odd = [s.splat(0.0); T];
+        let mut sums = PairSums::zero(s);
         for pair in 0..k.div_ceil(2) {
             // SAFETY: the caller gives a whole group, which has `k.div_ceil(2)` pairs.
             let at = unsafe { group.add(pair * pair_bytes::<P>()) };
@@ -174,18 +173,51 @@ impl<P: PlainFormat> Strip for Plain<P> {
             }
             // SAFETY: as above; nobody writes packed weights while they are multiplied.
             let packed = unsafe { std::slice::from_raw_parts(at, pair_bytes::<P>()) };
-            let [w_even, w_odd] = P::pair(s, packed);
-            for_each_token!(t < T, {
-                let x = inputs[t].wrapping_add(8 * pair);
-                // SAFETY: an input row is padded to whole pairs.
-                even[t] = s.fma(w_even, s.splat(unsafe { read(x) }), even[t]);
-                // SAFETY: as above.
-                odd[t] = s.fma(w_odd, s.splat(unsafe { read(x.wrapping_add(4)) }), odd[t]);
-            });
+            // SAFETY: an input row is padded to whole pairs.
+            unsafe { sums.add(s, P::pair(s, packed), &inputs, pair) };
         }
-        let mut sums = even;
+        sums.total(s)
+    }
+}
+
+/// Sums over the even and the odd elements of a row, for each token.
+pub(crate) struct PairSums<S: Simd, const T: usize> {
+    even: [S::F; T],
+    odd: [S::F; T],
+}
+
+impl<S: Simd, const T: usize> PairSums<S, T> {
+    #[inline(always)]
+    pub(crate) fn zero(s: S) -> Self {
+        PairSums { even: [s.splat(0.0); T], odd: [s.splat(0.0); T] }
+    }
+
+    /// Adds the products of a pair of weights of each row with pair `index` of each input.
+    ///
+    /// # Safety
+    /// Each of `inputs` must be a prepared row with more than `index` pairs.
+    #[inline(always)]
+    pub(crate) unsafe fn add(
+        &mut self,
+        s: S,
+        [even, odd]: [S::F; 2],
+        inputs: &[*const u8; T],
+        index: usize,
+    ) {
         for_each_token!(t < T, {
-            sums[t] = s.add(even[t], odd[t]);
+            let x = inputs[t].wrapping_add(8 * index);
+            // SAFETY: the caller vouches for the row.
+            self.even[t] = s.fma(even, s.splat(unsafe { read(x) }), self.even[t]);
+            // SAFETY: as above.
+            self.odd[t] = s.fma(odd, s.splat(unsafe { read(x.wrapping_add(4)) }), self.odd[t]);
+        });
+    }
+
+    #[inline(always)]
+    pub(crate) fn total(self, s: S) -> [S::F; T] {
+        let mut sums = self.even;
+        for_each_token!(t < T, {
+            sums[t] = s.add(self.even[t], self.odd[t]);
         });
         sums
     }

@@ -84,6 +84,9 @@ pub(crate) trait Simd: Copy {
 
     fn load_f32(self, values: &[f32; 16]) -> Self::F;
     fn load_f16(self, halves: &[u8; 32]) -> Self::F;
+    /// The 32 f16 in the halves of the lanes, by their order in memory: the first sixteen, then the
+    /// others.
+    fn widen_f16(self, halves: Self::I) -> [Self::F; 2];
     fn load_u8(self, bytes: &[u8; 16]) -> Self::F;
     fn load_i8(self, bytes: &[u8; 16]) -> Self::F;
     fn splat(self, value: f32) -> Self::F;
@@ -91,6 +94,7 @@ pub(crate) trait Simd: Copy {
     fn sub(self, a: Self::F, b: Self::F) -> Self::F;
     fn mul(self, a: Self::F, b: Self::F) -> Self::F;
     fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    fn sqrt(self, a: Self::F) -> Self::F;
     /// `a * b + c` with one rounding.
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// The lesser, or `b` if either is NaN.

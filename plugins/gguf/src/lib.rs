@@ -22,7 +22,6 @@
 
 mod checkpoint;
 mod config;
-mod dtypes;
 mod end_tokens;
 mod export;
 mod fault;
@@ -46,27 +45,27 @@ pub use export::GgufWriter;
 plugin_api::register!(format: Gguf);
 plugin_api::register!(writer: GgufWriter);
 plugin_api::register!(quantization "ggml": [
-    dtypes::Q40,
-    dtypes::Q41,
-    dtypes::Q50,
-    dtypes::Q51,
-    dtypes::Q80,
-    dtypes::Q2K,
-    dtypes::Q3K,
-    dtypes::Q4K,
-    dtypes::Q5K,
-    dtypes::Q6K,
-    dtypes::Iq4Nl,
-    dtypes::Iq4Xs,
-    dtypes::Mxfp4,
-    dtypes::Tq10,
-    dtypes::Tq20,
-    dtypes::Iq2Xxs,
-    dtypes::Iq2Xs,
-    dtypes::Iq2S,
-    dtypes::Iq3Xxs,
-    dtypes::Iq3S,
-    dtypes::Iq1S,
-    dtypes::Iq1M,
+    kernel_dtypes::Q40,
+    kernel_dtypes::Q41,
+    kernel_dtypes::Q50,
+    kernel_dtypes::Q51,
+    kernel_dtypes::Q80,
+    kernel_dtypes::Q2K,
+    kernel_dtypes::Q3K,
+    kernel_dtypes::Q4K,
+    kernel_dtypes::Q5K,
+    kernel_dtypes::Q6K,
+    kernel_dtypes::Iq4Nl,
+    kernel_dtypes::Iq4Xs,
+    kernel_dtypes::Mxfp4,
+    kernel_dtypes::Tq10,
+    kernel_dtypes::Tq20,
+    kernel_dtypes::Iq2Xxs,
+    kernel_dtypes::Iq2Xs,
+    kernel_dtypes::Iq2S,
+    kernel_dtypes::Iq3Xxs,
+    kernel_dtypes::Iq3S,
+    kernel_dtypes::Iq1S,
+    kernel_dtypes::Iq1M,
 ]);
 plugin_api::export_plugin!();

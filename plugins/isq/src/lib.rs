@@ -33,4 +33,10 @@ impl Quantizer for Isq {
 }
 
 plugin_api::register!(quantizer: Isq);
+plugin_api::register!(quantization "isq": [
+    kernel_dtypes::Afq4,
+    kernel_dtypes::Afq8,
+    kernel_dtypes::Hqq4,
+    kernel_dtypes::Hqq8,
+]);
 plugin_api::export_plugin!();

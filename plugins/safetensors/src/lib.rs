@@ -1,4 +1,5 @@
-//! Hugging Face checkpoint folders with safetensors weights, as one plugin.
+//! Hugging Face checkpoint folders with safetensors weights, and the dtypes that only such
+//! checkpoints have, as one plugin.
 //!
 //! A folder is untrusted: text files are read up to a limit, weights are mapped and their headers
 //! checked against the file, an index may only name files inside the folder, and pickles are
@@ -28,4 +29,5 @@ mod special_tokens;
 pub use checkpoint::{Safetensors, SafetensorsCheckpoint};
 
 plugin_api::register!(format: Safetensors);
+plugin_api::register!(quantization "safetensors": [kernel_dtypes::F8E4m3, kernel_dtypes::Int4]);
 plugin_api::export_plugin!();

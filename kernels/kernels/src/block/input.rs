@@ -6,6 +6,7 @@
 
 use super::{PART, piece};
 use crate::isa::{Isa, Kernel, dispatch};
+use crate::math::ROUND;
 use crate::simd::Simd;
 
 /// One part of a prepared row. Kept as bytes, so that rows need no alignment.
@@ -89,9 +90,6 @@ impl Kernel for Prepare<'_> {
 /// Rounds to the nearest, ties to even.
 #[inline(always)]
 fn prepare_part<S: Simd>(s: S, x: &[f32; PART], part: &mut [u8; PART_BYTES]) {
-    /// Added to a small f32, it leaves the rounded integer in the lowest bits.
-    const ROUND: f32 = 12_582_912.0;
-
     let halves = [piece(x, 0), piece(x, PART / 2)].map(|half| s.load_f32(half));
     let most = greatest(s, halves);
     if !most.is_finite() {

@@ -1,4 +1,4 @@
-//! An f16 scale and an f16 offset at the front of each block of 32: `q4_1`, `q5_1`.
+//! An f16 scale and an f16 offset at the front of each block: `q4_1`, `q5_1`, `afq*`, `hqq*`.
 //!
 //! The file adds its offset where other formats subtract a minimum, so the sign is turned over in
 //! reading, which is exact.
@@ -9,14 +9,15 @@ use super::{PartScales, Scales, piece};
 use crate::simd::Simd;
 use crate::tile::ROW_GROUP;
 
-pub(crate) struct MinScales;
+/// For blocks of `BLOCK_PARTS` parts.
+pub(crate) struct MinScales<const BLOCK_PARTS: usize = 1>;
 
 /// In a packed header: f16 scales, then the minima.
 const MIN: usize = 2 * ROW_GROUP;
 
-impl Scales for MinScales {
+impl<const BLOCK_PARTS: usize> Scales for MinScales<BLOCK_PARTS> {
     const HEADER: usize = 2 * MIN;
-    const PARTS: usize = 1;
+    const PARTS: usize = BLOCK_PARTS;
     const PER_PART: usize = 1;
     const HAS_MIN: bool = true;
 

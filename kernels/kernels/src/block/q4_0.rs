@@ -29,7 +29,7 @@ pub(super) fn nibbles(block: &[u8], at: usize) -> [u32; WORDS] {
     std::array::from_fn(|i| both[i % 4] >> (i / 4 * 4) & 0x0f0f_0f0f)
 }
 
-fn quantize(src: &[f32], dst: &mut [u8]) {
+fn quantize(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
     for (values, block) in src.chunks_exact(PART).zip(dst.chunks_exact_mut(Q40::BYTES)) {
         let codes = quantize_symmetric(values, 8, block);
         for j in 0..16 {

@@ -37,7 +37,7 @@ pub(super) fn spread_bits(bits: u32) -> u32 {
     (bits & 15).wrapping_mul(0x0020_4081) & 0x0101_0101
 }
 
-fn quantize(src: &[f32], dst: &mut [u8]) {
+fn quantize(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
     for (values, block) in src.chunks_exact(PART).zip(dst.chunks_exact_mut(Q50::BYTES)) {
         let codes = quantize_symmetric(values, 16, block);
         let high = (0..PART).fold(0_u32, |all, i| all | u32::from(codes[i] >> 4) << i);

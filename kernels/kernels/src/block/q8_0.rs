@@ -25,7 +25,7 @@ impl BlockFormat for Q80 {
 }
 
 /// Halves are rounded away from zero, as ggml does.
-fn quantize(src: &[f32], dst: &mut [u8]) {
+fn quantize(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
     for (values, block) in src.chunks_exact(PART).zip(dst.chunks_exact_mut(Q80::BYTES)) {
         let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
         let scale = most / 127.0;

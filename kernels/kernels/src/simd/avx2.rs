@@ -114,9 +114,10 @@ impl Simd for Avx2 {
             [load_ps(low), load_ps(high)]
         }
         fn load_f16(halves: &[u8; 32]) -> F {
-            let halves = load_256(halves);
-            let high = _mm256_extracti128_si256::<1>(halves);
-            [_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), _mm256_cvtph_ps(high)]
+            widen_256(load_256(halves))
+        }
+        fn widen_f16(halves: I) -> [F; 2] {
+            [widen_256(halves[0]), widen_256(halves[1])]
         }
         fn load_u8(bytes: &[u8; 16]) -> F {
             let bytes = load_128(bytes);
@@ -144,6 +145,9 @@ impl Simd for Avx2 {
         }
         fn div(a: F, b: F) -> F {
             both!(_mm256_div_ps, a, b)
+        }
+        fn sqrt(a: F) -> F {
+            both!(_mm256_sqrt_ps, a)
         }
         fn fma(a: F, b: F, c: F) -> F {
             both!(_mm256_fmadd_ps, a, b, c)
@@ -206,6 +210,13 @@ fn load_256(bytes: &[u8; 32]) -> __m256i {
 fn load_128(bytes: &[u8; 16]) -> __m128i {
     // SAFETY: reads the 16 bytes of the reference; the load needs no alignment.
     unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) }
+}
+
+#[target_feature(enable = "avx2,f16c")]
+#[inline]
+fn widen_256(halves: __m256i) -> F {
+    let high = _mm256_extracti128_si256::<1>(halves);
+    [_mm256_cvtph_ps(_mm256_castsi256_si128(halves)), _mm256_cvtph_ps(high)]
 }
 
 #[target_feature(enable = "avx2")]

@@ -97,6 +97,10 @@ impl Simd for Avx512 {
             // SAFETY: reads the 32 bytes of the reference; the load needs no alignment.
             _mm512_cvtph_ps(unsafe { _mm256_loadu_si256(halves.as_ptr().cast()) })
         }
+        fn widen_f16(halves: I) -> [F; 2] {
+            let high = _mm512_extracti64x4_epi64::<1>(halves);
+            [_mm512_cvtph_ps(_mm512_castsi512_si256(halves)), _mm512_cvtph_ps(high)]
+        }
         fn load_u8(bytes: &[u8; 16]) -> F {
             // SAFETY: reads the 16 bytes of the reference; the load needs no alignment.
             let bytes = unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) };
@@ -121,6 +125,9 @@ impl Simd for Avx512 {
         }
         fn div(a: F, b: F) -> F {
             _mm512_div_ps(a, b)
+        }
+        fn sqrt(a: F) -> F {
+            _mm512_sqrt_ps(a)
         }
         fn fma(a: F, b: F, c: F) -> F {
             _mm512_fmadd_ps(a, b, c)

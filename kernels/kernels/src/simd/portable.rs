@@ -118,6 +118,12 @@ impl Simd for Portable {
         std::array::from_fn(|i| f16::from_le_bytes(halves[i]).to_f32())
     }
     #[inline(always)]
+    fn widen_f16(self, halves: Self::I) -> [Self::F; 2] {
+        let half = |i: usize| halves[i / 2].to_le_bytes().as_chunks::<2>().0[i % 2];
+        let wide = |i: usize| f16::from_le_bytes(half(i)).to_f32();
+        [0, LANES].map(|first| std::array::from_fn(|i| wide(first + i)))
+    }
+    #[inline(always)]
     fn load_u8(self, bytes: &[u8; 16]) -> Self::F {
         bytes.map(f32::from)
     }
@@ -144,6 +150,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
         lanes(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Self::F) -> Self::F {
+        a.map(f32::sqrt)
     }
     #[inline(always)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {

@@ -7,4 +7,5 @@ mod attention;
 mod golden;
 mod matmul;
 mod ops;
+mod own;
 mod random;

@@ -35,13 +35,23 @@ impl Random {
     pub(crate) fn weights(&mut self, dtype: &Dtype, rows: usize, k: usize) -> Vec<u8> {
         if dtype.block_len == 1 {
             let mut bytes = vec![0; rows * dtype.row_bytes(k)];
-            assert!(dtype.quantize(&self.floats(rows * k), &mut bytes), "plain dtypes are written");
+            assert!(
+                dtype.quantize(&self.floats(rows * k), None, &mut bytes),
+                "plain dtypes are written"
+            );
             return bytes;
         }
         let mut bytes = self.bytes(rows * dtype.row_bytes(k));
         for block in bytes.chunks_exact_mut(dtype.block_bytes) {
-            if dtype.name == "mxfp4" {
-                block[0] = 116 + self.next() as u8 % 8;
+            match dtype.name {
+                "mxfp4" => block[0] = 116 + self.next() as u8 % 8,
+                "int4" => block[2] %= 17,
+                "f8_e4m3" => {
+                    block[..4].copy_from_slice(&(self.float() * 0.02).to_le_bytes());
+                    let codes = block[4..].iter_mut();
+                    codes.filter(|code| **code & 0x7f == 0x7f).for_each(|nan| *nan = 1);
+                }
+                _ => {}
             }
             for at in scale_places(dtype.name) {
                 let scale = half::f16::from_f32(self.float() * 0.02);
@@ -58,14 +68,14 @@ impl Random {
 /// Where a block has f16 numbers; of `iq1_m`, the top quarter of its number.
 pub(crate) fn scale_places(name: &str) -> &'static [usize] {
     match name {
-        "q4_1" | "q5_1" | "q4_k" | "q5_k" => &[0, 2],
+        "q4_1" | "q5_1" | "q4_k" | "q5_k" | "afq4" | "afq8" | "hqq4" | "hqq8" => &[0, 2],
         "q2_k" => &[80, 82],
         "q3_k" => &[108],
         "q6_k" => &[208],
         "tq1_0" => &[52],
         "tq2_0" => &[64],
         "iq1_m" => &[54],
-        "mxfp4" => &[],
+        "mxfp4" | "f8_e4m3" => &[],
         _ => &[0],
     }
 }

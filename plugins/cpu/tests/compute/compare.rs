@@ -8,7 +8,7 @@ use graph::{Op, ValueId};
 
 fn round_f16(value: f64) -> f64 {
     let mut bytes = [0; 2];
-    assert!(kernels::F16.quantize(&[value as f32], &mut bytes));
+    assert!(kernels::F16.quantize(&[value as f32], None, &mut bytes));
     let mut rounded = [0.0];
     kernels::F16.dequantize(&bytes, &mut rounded);
     f64::from(rounded[0])

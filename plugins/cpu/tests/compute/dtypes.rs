@@ -2,6 +2,7 @@
 //!
 //! Two forward to `kernels` (one says that it rounds its inputs), one has its own geometry, and one fails on demand.
 
+use kernel_dtypes::{Offered, Q40, Row};
 use plugin_api::plugin_abi::{Facet, MatmulTileV1, PluginRoot, QuantizationV1, Text};
 use plugin_api::{Dtype, DtypeRef, Error};
 use std::slice;
@@ -24,58 +25,15 @@ pub(crate) fn find(name: &str) -> Option<DtypeRef> {
         .find(|dtype| dtype.name() == name)
 }
 
-macro_rules! forward {
-    ($dtype:ident = $kernel:ident, rounds: $rounds:literal) => {
-        struct $dtype;
+/// `q8_0` that does not say that it rounds its inputs, so that its kernel multiplies every matrix.
+type Q80 = Offered<Unspoken>;
 
-        impl Dtype for $dtype {
-            const NAME: &'static str = kernels::$kernel.name;
-            const INPUT_FORMAT: &'static str = kernels::$kernel.input_format;
-            const BLOCK_LEN: usize = kernels::$kernel.block_len;
-            const BLOCK_BYTES: usize = kernels::$kernel.block_bytes;
-            const ROW_GROUP: usize = kernels::ROW_GROUP;
-            const ROUNDS_INPUTS: bool = $rounds;
+struct Unspoken;
 
-            fn dequantize(src: &[u8], dst: &mut [f32]) -> Result<(), Error> {
-                kernels::$kernel.dequantize(src, dst);
-                Ok(())
-            }
-            fn input_bytes(k: usize) -> usize {
-                kernels::$kernel.input_bytes(k)
-            }
-            fn prepare_input(x: &[f32], dst: &mut [u8]) -> Result<(), Error> {
-                kernels::$kernel.prepare_input(x, dst);
-                Ok(())
-            }
-            fn packed_bytes(rows: usize, k: usize) -> usize {
-                kernels::$kernel.packed_bytes(rows, k)
-            }
-            fn pack(src: &[u8], _rows: usize, k: usize, dst: &mut [u8]) -> Result<(), Error> {
-                kernels::$kernel.pack(src, k, dst);
-                Ok(())
-            }
-            unsafe fn matmul(tile: &MatmulTileV1) -> Result<(), Error> {
-                let tile = kernels::MatmulTile {
-                    weights: tile.weights,
-                    k: tile.k,
-                    row_begin: tile.row_begin,
-                    row_end: tile.row_end,
-                    inputs: tile.inputs,
-                    input_stride: tile.input_stride,
-                    token_count: tile.token_count,
-                    output: tile.output,
-                    output_stride: tile.output_stride,
-                };
-                // SAFETY: passed on to the caller.
-                unsafe { kernels::$kernel.matmul(&tile) };
-                Ok(())
-            }
-        }
-    };
+impl Row for Unspoken {
+    const DTYPE: &'static kernels::Dtype = &kernels::Q8_0;
+    const ROUNDS_INPUTS: bool = false;
 }
-
-forward!(Q80 = Q8_0, rounds: false);
-forward!(Q40 = Q4_0, rounds: true);
 
 /// f32 in blocks of 4, packed row by row in groups of 24, with inputs of its own format.
 struct Octet;
@@ -115,7 +73,7 @@ macro_rules! octet {
             }
             fn prepare_input(x: &[f32], dst: &mut [u8]) -> Result<(), Error> {
                 dst[..4].copy_from_slice(&1_f32.to_le_bytes());
-                assert!(kernels::F32.quantize(x, &mut dst[4..]));
+                assert!(kernels::F32.quantize(x, None, &mut dst[4..]));
                 Ok(())
             }
             fn packed_bytes(rows: usize, k: usize) -> usize {

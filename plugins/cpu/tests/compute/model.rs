@@ -49,7 +49,7 @@ impl Model {
         // The dtypes of this binary that `kernels` does not know hold f32.
         let dtype_of_data = kernels::find(dtype).unwrap_or(&kernels::F32);
         let mut bytes = vec![0; dtype_of_data.row_bytes(count)];
-        assert!(dtype_of_data.quantize(&values, &mut bytes), "{dtype} can be written");
+        assert!(dtype_of_data.quantize(&values, None, &mut bytes), "{dtype} can be written");
         let mut kept = values;
         dtype_of_data.dequantize(&bytes, &mut kept);
         let role = format!("weight {}", self.data.len());

@@ -2,6 +2,7 @@
 
 mod bad_files;
 mod checkpoints;
+mod dtypes;
 mod foreign_files;
 mod fuzz;
 mod random_text;

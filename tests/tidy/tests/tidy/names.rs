@@ -11,10 +11,11 @@ const EMPTY_NAMES: &[&str] =
 const UNSAFE: &[(&str, &str)] = &[
     ("plugin-api/plugin-abi/", "implements the layout traits and reads foreign layouts"),
     ("plugin-api/plugin-api/", "the fence between safe traits and the wire"),
+    ("plugin-api/kernel-dtypes/", "hands tiles to the kernels"),
     ("host/host-loader/", "calls plugins over the wire"),
     ("kernels/", "SIMD and tiles that threads write side by side"),
     ("plugins/cpu/", "hands tiles of one buffer to several threads"),
-    ("plugins/gguf/", "maps files, and hands tiles to the kernels"),
+    ("plugins/gguf/", "maps files"),
     ("plugins/safetensors/", "maps files"),
     ("tests/fixture-", "misbehaves on purpose"),
 ];
