@@ -130,7 +130,7 @@ impl Embedder {
                 tokenize(tokenizer, limits.context_length, &text, add_special)?
             }
         };
-        shape.check(limits, &tokens).map_err(refusal)?;
+        shape.check(limits, &tokens).map_err(|error| refusal(&error))?;
         Ok(tokens)
     }
 
@@ -175,7 +175,7 @@ impl Embedder {
             return Err(invalid("input", message));
         }
         for text in texts {
-            shape.check(limits, text).map_err(refusal)?;
+            shape.check(limits, text).map_err(|error| refusal(&error))?;
         }
         let tokens = texts.iter().map(Vec::len).sum();
         if tokens > EMBEDDING_TOKENS_MAX {
@@ -217,8 +217,8 @@ impl PendingEmbeddings {
 }
 
 /// Why a text cannot be embedded, in the words of a request.
-fn refusal(error: TextError) -> GenerationError {
-    match error {
+fn refusal(error: &TextError) -> GenerationError {
+    match *error {
         TextError::ContextTooShort { tokens, limit } => {
             GenerationError::PromptTooLong { tokens, limit }
         }

@@ -5,7 +5,15 @@ use crate::console::answer;
 use crate::{Failure, wiring};
 use host_generation::{Embedder, Prompt};
 use host_metrics::Metrics;
-use serde_json::json;
+use serde::Serialize;
+
+/// The answer.
+#[derive(Debug, Serialize)]
+struct Figures<'a> {
+    model: &'a str,
+    prompt_tokens: usize,
+    embeddings: Vec<Vec<f32>>,
+}
 
 /// Runs the command.
 pub(crate) fn embed(args: &EmbedArgs) -> Result<(), Failure> {
@@ -18,11 +26,11 @@ pub(crate) fn embed(args: &EmbedArgs) -> Result<(), Failure> {
         .map(|text| embedder.tokens(Prompt::Text { text: text.clone(), add_special: true }));
     let embeddings = embedder.embed(tokens.collect::<Result<_, _>>()?)?.blocking_wait()?;
     embedder.shutdown();
-    let facts = json!({
-        "model": embedder.summary().id,
-        "prompt_tokens": embeddings.prompt_tokens,
-        "embeddings": embeddings.vectors,
-    });
-    answer(&format!("{facts}\n"));
+    let figures = Figures {
+        model: &embedder.summary().id,
+        prompt_tokens: embeddings.prompt_tokens,
+        embeddings: embeddings.vectors,
+    };
+    answer(&format!("{}\n", serde_json::to_string(&figures)?));
     Ok(())
 }
