@@ -65,8 +65,8 @@ pub enum GenerationError {
     },
     /// The model embeds and was asked to generate.
     #[error(
-        "model {model} computes embeddings and generates no text; use /v1/embeddings, or a model \
-         that generates"
+        "model {model} computes embeddings and generates no text; use /v1/embeddings or `host embed`, \
+         or a model that generates"
     )]
     OnlyEmbeds {
         /// Its id.

@@ -2,7 +2,9 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use host_generation::{ChatPrompt, FinishReason, Generator, Prompt, TOP_LOGPROBS_MAX, TokenPiece};
+use host_generation::{
+    ChatPrompt, FinishReason, GenerationError, Generator, Prompt, TOP_LOGPROBS_MAX, TokenPiece,
+};
 
 use crate::answer::{Form, Job, respond};
 use crate::body;
@@ -30,7 +32,7 @@ pub(crate) async fn chat(
 fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<ChatForm>, ApiError> {
     let object = body::parse(bytes)?;
     let fields = Fields::of_request(&object);
-    let generator = state.model(fields.text("model")?)?;
+    let generator = state.generator(fields.text("model")?)?;
     let chat = chat_prompt(&fields)?;
     let logprobs = logprobs(&fields)?;
     let delivery = sampling::delivery(&fields)?;
@@ -70,7 +72,8 @@ pub(crate) fn chat_tokens(
     fields: &Fields<'_>,
 ) -> Result<Vec<u32>, ApiError> {
     let text = generator.render_chat(&chat_prompt(fields)?)?;
-    Ok(generator.tokenize(&text, false)?)
+    let tokens = generator.tokenizer().encode(&text, false);
+    Ok(tokens.map_err(GenerationError::from)?)
 }
 
 fn tokens_max(fields: &Fields<'_>) -> Result<Option<usize>, ApiError> {

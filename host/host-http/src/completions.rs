@@ -5,19 +5,18 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use host_generation::{FinishReason, GenerationRequest, Prompt, TOP_LOGPROBS_MAX, TokenPiece};
-use serde_json::Value;
+use host_generation::{FinishReason, GenerationRequest, TOP_LOGPROBS_MAX, TokenPiece};
 
 use crate::answer::{Form, Job, respond};
 use crate::error::ApiError;
-use crate::fields::{Fields, kind};
+use crate::fields::Fields;
 use crate::legacy::TextLogprobs;
 use crate::limits::{ANSWERS_MAX, COMPLETION_TOKENS_DEFAULT, TOKENS_MAX};
 use crate::merge::MergedStream;
 use crate::models::head;
 use crate::state::AppState;
 use crate::wire::{TextChoice, finish_reason};
-use crate::{body, sampling};
+use crate::{body, prompts, sampling};
 
 /// Continues one or more prompts.
 pub(crate) async fn completions(
@@ -32,8 +31,8 @@ pub(crate) async fn completions(
 fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<TextForm>, ApiError> {
     let object = body::parse(bytes)?;
     let fields = Fields::of_request(&object);
-    let generator = state.model(fields.text("model")?)?;
-    let prompts = prompts(&fields)?;
+    let generator = state.generator(fields.text("model")?)?;
+    let prompts = prompts::prompts(&fields, "prompt")?;
     let delivery = sampling::delivery(&fields)?;
     let mut request = sampling::request(&fields, generator.limits().vocab_size)?;
     request.echo = fields.flag("echo")?;
@@ -64,41 +63,6 @@ fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<TextForm>, ApiError> {
         form,
         delivery,
     })
-}
-
-fn prompts(fields: &Fields<'_>) -> Result<Vec<Prompt>, ApiError> {
-    const PARAM: &str = "prompt";
-    let text = |text: &str| Prompt::Text { text: text.to_owned(), add_special: true };
-    match fields.value(PARAM) {
-        None => Err(ApiError::missing(PARAM)),
-        Some(Value::String(one)) => Ok(vec![text(one)]),
-        Some(Value::Array(entries)) => match entries.first() {
-            None => Err(ApiError::wrong_value(PARAM, "prompt is empty, expected at least one")),
-            Some(Value::Number(_)) => Ok(vec![tokens(entries)?]),
-            Some(_) => entries
-                .iter()
-                .map(|entry| match entry {
-                    Value::String(one) => Ok(text(one)),
-                    Value::Array(entries) => tokens(entries),
-                    other => Err(wrong_prompt(other)),
-                })
-                .collect(),
-        },
-        Some(other) => Err(wrong_prompt(other)),
-    }
-}
-
-fn tokens(entries: &[Value]) -> Result<Prompt, ApiError> {
-    let token = |entry: &Value| {
-        let token = entry.as_u64().and_then(|token| u32::try_from(token).ok());
-        token.ok_or_else(|| wrong_prompt(entry))
-    };
-    Ok(Prompt::Tokens(entries.iter().map(token).collect::<Result<_, _>>()?))
-}
-
-fn wrong_prompt(found: &Value) -> ApiError {
-    let expected = "a string, an array of strings, or an array of token ids or of such arrays";
-    ApiError::wrong_type("prompt", expected, kind(found))
 }
 
 /// No token may be asked for only where the prompt itself is the answer.

@@ -162,10 +162,15 @@ impl From<GenerationError> for ApiError {
                 let error = Self::new(status, "rate_limit_error", "rate_limit_exceeded", message);
                 Self { retry_after_s: Some(retry_after_s), ..error }
             }
+            GenerationError::OnlyEmbeds { .. } | GenerationError::OnlyGenerates { .. } => {
+                Self::bad("unsupported_model", "model", message)
+            }
             GenerationError::Template(_) => Self::bad("invalid_messages", "messages", message),
             GenerationError::Tokenizer { .. } => Self::server("tokenizer_error", message),
             GenerationError::Model { .. } => Self::server("model_error", message),
-            GenerationError::NoFiniteLogits { .. } => Self::server("model_error", message),
+            GenerationError::NoFiniteLogits { .. } | GenerationError::NotFinite { .. } => {
+                Self::server("model_error", message)
+            }
             GenerationError::Faulted { .. } => Self::server("model_faulted", message),
             GenerationError::ShuttingDown => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;

@@ -9,9 +9,11 @@
 
 mod access;
 mod answer;
+mod base64;
 mod body;
 mod chat;
 mod completions;
+mod embeddings;
 mod error;
 mod fields;
 mod front;
@@ -23,6 +25,7 @@ mod messages;
 mod models;
 mod operations;
 mod plugins;
+mod prompts;
 mod router;
 mod sampling;
 mod server;

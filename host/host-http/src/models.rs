@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use axum::Json;
 use axum::extract::{Path, Request, State};
 use axum::http::StatusCode;
-use host_generation::{Generator, ModelEntry, ModelState};
+use host_generation::{Generator, ModelEntry, ModelState, ServedModel};
 use serde_json::{Value, json};
 
 use crate::answer::Head;
@@ -40,7 +40,7 @@ pub(crate) async fn list(State(state): State<AppState>) -> Json<Value> {
     let (mut loaded, mut failed) = (Vec::new(), Vec::new());
     for entry in state.models().list() {
         match entry {
-            ModelEntry::Loaded(generator) => loaded.push(model_object(&generator)),
+            ModelEntry::Loaded(model) => loaded.push(model_object(&model)),
             ModelEntry::Failed { id, error } => failed.push(json!({"id": id, "error": error})),
         }
     }
@@ -53,7 +53,7 @@ pub(crate) async fn show(
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
     match state.models().get(&id) {
-        Some(generator) => Ok(Json(model_object(&generator))),
+        Some(model) => Ok(Json(model_object(&model))),
         None => Err(ApiError::unknown_model(&id, state.models().failure(&id).as_deref())),
     }
 }
@@ -64,18 +64,18 @@ pub(crate) async fn load(
     request: Request,
 ) -> Result<(StatusCode, Json<Value>), ApiError> {
     let bytes = body::read(&state, request).await?;
-    let generator = body::run_blocking(move || {
+    let model = body::run_blocking(move || {
         let object = body::parse(&bytes)?;
         let fields = Fields::of_request(&object);
         let path = fields.text("path")?.ok_or_else(|| ApiError::missing("path"))?;
         let id = fields.text("id")?;
         check_id(id)?;
-        let generator = state.admin().load_model(&PathBuf::from(path), id)?;
-        state.models().insert(generator.clone());
-        Ok(generator)
+        let model = state.admin().load_model(&PathBuf::from(path), id)?;
+        state.models().insert(model.clone());
+        Ok(model)
     })
     .await?;
-    Ok((StatusCode::CREATED, Json(model_object(&generator))))
+    Ok((StatusCode::CREATED, Json(model_object(&model))))
 }
 
 /// Takes a model out of service; what it is answering is finished.
@@ -109,9 +109,13 @@ fn check_id(id: Option<&str>) -> Result<(), ApiError> {
     Ok(())
 }
 
-fn model_object(generator: &Generator) -> Value {
-    let summary = generator.summary();
-    let (state, fault) = match generator.state() {
+fn model_object(model: &ServedModel) -> Value {
+    let summary = model.summary();
+    let (task, chat) = match model {
+        ServedModel::Generator(generator) => ("generate", generator.has_chat_template()),
+        ServedModel::Embedder(_) => ("embed", false),
+    };
+    let (state, fault) = match model.state() {
         ModelState::Ready => ("ready", None),
         ModelState::Draining => ("draining", None),
         ModelState::Faulted { plugin, message } => {
@@ -144,7 +148,9 @@ fn model_object(generator: &Generator) -> Value {
             "kv_bytes": summary.kv_bytes,
             "kv_dtype": summary.kv_dtype,
             "load_ms": summary.load_ms,
-            "chat": generator.has_chat_template(),
+            "task": task,
+            "chat": chat,
+            "embedding_width": summary.embedding_width,
         },
     })
 }

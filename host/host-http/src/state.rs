@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use host_generation::{GenerationError, Generator, Models};
+use host_generation::{Embedder, GenerationError, Generator, Models, ServedModel};
 use host_loader::PluginReport;
 use host_metrics::Metrics;
 use host_model::{LoadError, LoadErrorKind};
@@ -29,7 +29,7 @@ pub trait Admin: Send + Sync + 'static {
     ///
     /// # Errors
     /// Why it cannot be served.
-    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<Generator, AdminError>;
+    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, AdminError>;
 }
 
 /// Why an operator's request failed.
@@ -140,13 +140,32 @@ impl AppState {
     }
 
     /// The model a request names; the default one if it names none.
-    pub(crate) fn model(&self, id: Option<&str>) -> Result<Generator, ApiError> {
+    pub(crate) fn model(&self, id: Option<&str>) -> Result<ServedModel, ApiError> {
+        self.find(id, |models, id| models.get(id))
+    }
+
+    /// As [`AppState::model`], to generate with.
+    pub(crate) fn generator(&self, id: Option<&str>) -> Result<Generator, ApiError> {
+        Ok(self.find(id, Models::generator)??)
+    }
+
+    /// As [`AppState::model`], to embed with.
+    pub(crate) fn embedder(&self, id: Option<&str>) -> Result<Embedder, ApiError> {
+        Ok(self.find(id, Models::embedder)??)
+    }
+
+    fn find<T>(
+        &self,
+        id: Option<&str>,
+        look_up: impl FnOnce(&Models, &str) -> Option<T>,
+    ) -> Result<T, ApiError> {
         if self.is_draining() {
             return Err(ApiError::draining());
         }
         let id = id.unwrap_or("default");
         let models = &self.inner.models;
-        models.get(id).ok_or_else(|| ApiError::unknown_model(id, models.failure(id).as_deref()))
+        let unknown = || ApiError::unknown_model(id, models.failure(id).as_deref());
+        look_up(models, id).ok_or_else(unknown)
     }
 }
 

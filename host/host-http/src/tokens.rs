@@ -5,7 +5,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use host_generation::Generator;
+use host_generation::ServedModel;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -58,14 +58,14 @@ pub(crate) async fn tokenize(
     let tokenized = body::run_blocking(move || {
         let object = body::parse(&bytes)?;
         let fields = Fields::of_request(&object);
-        let generator = state.model(fields.text("model")?)?;
-        let ids = ids(&generator, &fields)?;
+        let model = state.model(fields.text("model")?)?;
+        let ids = ids(&model, &fields)?;
         let tokens = if fields.flag("with_pieces")? {
-            Tokens::Pieces(ids.iter().map(|id| piece(&generator, *id)).collect())
+            Tokens::Pieces(ids.iter().map(|id| piece(&model, *id)).collect())
         } else {
             Tokens::Ids(ids.clone())
         };
-        let max_model_len = generator.limits().context_length;
+        let max_model_len = model.limits().context_length;
         Ok(Tokenized { count: ids.len(), max_model_len, tokens })
     })
     .await?;
@@ -81,13 +81,13 @@ pub(crate) async fn detokenize(
     let text = body::run_blocking(move || {
         let object = body::parse(&bytes)?;
         let fields = Fields::of_request(&object);
-        let generator = state.model(fields.text("model")?)?;
+        let model = state.model(fields.text("model")?)?;
         let tokens = fields.list("tokens")?.ok_or_else(|| ApiError::missing("tokens"))?;
-        let vocab_size = generator.limits().vocab_size;
+        let vocab_size = model.limits().vocab_size;
         let token = |entry| token(entry, vocab_size);
         let ids = tokens.iter().map(token).collect::<Result<Vec<_>, _>>()?;
         let skip_special = fields.flag("skip_special_tokens")?;
-        let decoded = generator.tokenizer().decode(&ids, skip_special);
+        let decoded = model.tokenizer().decode(&ids, skip_special);
         decoded.map_err(|error| ApiError::wrong_value("tokens", error.to_string()))
     })
     .await?;
@@ -95,9 +95,9 @@ pub(crate) async fn detokenize(
     Ok((wire::JSON, wire::to_json(&body)).into_response())
 }
 
-fn ids(generator: &Generator, fields: &Fields<'_>) -> Result<Vec<u32>, ApiError> {
+fn ids(model: &ServedModel, fields: &Fields<'_>) -> Result<Vec<u32>, ApiError> {
     if fields.value("messages").is_some() {
-        return chat::chat_tokens(generator, fields);
+        return chat::chat_tokens(&model.clone().into_generator()?, fields);
     }
     let (text, adds_special) = match (fields.text("prompt")?, fields.text("text")?) {
         (Some(text), _) | (None, Some(text)) => (text, true),
@@ -112,11 +112,11 @@ fn ids(generator: &Generator, fields: &Fields<'_>) -> Result<Vec<u32>, ApiError>
             add_special = fields.flag(name)?;
         }
     }
-    generator.tokenize(text, add_special).map_err(|error| ApiError::from(error).about("prompt"))
+    model.tokenize(text, add_special).map_err(|error| ApiError::from(error).about("prompt"))
 }
 
-fn piece(generator: &Generator, id: u32) -> Piece {
-    let piece = match String::from_utf8(generator.tokenizer().token_bytes(id)) {
+fn piece(model: &ServedModel, id: u32) -> Piece {
+    let piece = match String::from_utf8(model.tokenizer().token_bytes(id)) {
         Ok(text) => PieceText::Text(text),
         Err(error) => PieceText::Bytes(error.into_bytes()),
     };

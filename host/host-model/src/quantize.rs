@@ -9,8 +9,6 @@ use crate::importance::Importance;
 use crate::prepare::plugin;
 use crate::weights::{Place, Weights};
 use graph::{Graph, Op};
-use half::slice::HalfFloatSliceExt as _;
-use half::{bf16, f16};
 use host_loader::{OpenCheckpoint, Registry};
 use plugin_api::{DtypeRef, Error, QuantizeRequest, QuantizeTensor, Recipe};
 use std::ops::Range;
@@ -27,19 +25,10 @@ const RULES: &str = "rules";
 /// How the values of one weight become blocks.
 #[derive(Debug, Clone)]
 pub(crate) struct Quantization {
-    from: Encoding,
-    to: Encoding,
+    from: DtypeRef,
+    to: DtypeRef,
     /// A weight for the error of each column.
     importance: Option<Arc<[f32]>>,
-}
-
-/// How values are stored: plainly, or in the blocks of a plugin's dtype.
-#[derive(Debug, Clone, Copy)]
-enum Encoding {
-    F32,
-    F16,
-    Bf16,
-    Blocks(DtypeRef),
 }
 
 /// Gives the weights the dtypes that `recipe` asks for: a name, or the path of a file of rules.
@@ -138,14 +127,19 @@ impl Quantization {
         dtype: &str,
         importance: Option<Arc<[f32]>>,
     ) -> Result<Self, String> {
-        let (from, to) =
-            (Encoding::find(registry, &place.dtype)?, Encoding::find(registry, dtype)?);
-        if let Encoding::Blocks(to) = to {
-            if !to.quantizes() {
-                return Err("the plugin that provides this dtype can only read it".to_owned());
-            }
-            if !place.columns.is_multiple_of(to.block_len()) {
-                let (columns, block) = (place.columns, to.block_len());
+        let find = |name: &str| {
+            let found = registry.dtype(name).map(|provider| provider.dtype());
+            found.ok_or_else(|| {
+                format!("no loaded plugin provides dtype {name}; add one that lists it")
+            })
+        };
+        let (from, to) = (find(&place.dtype)?, find(dtype)?);
+        if !to.quantizes() {
+            return Err("the plugin that provides this dtype can only read it".to_owned());
+        }
+        for block in [from.block_len(), to.block_len()] {
+            if !place.columns.is_multiple_of(block) {
+                let columns = place.columns;
                 return Err(format!("rows of {columns} values are no whole blocks of {block}"));
             }
         }
@@ -164,103 +158,34 @@ impl Quantization {
         dst: &mut [u8],
         read: impl Fn(Range<usize>, &mut [u8]) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let to_bytes = self.to.row_bytes(columns);
+        let to_bytes = row_bytes(self.to, columns);
         if dst.len() != row_count * to_bytes {
             let (found, expected) = (dst.len(), row_count * to_bytes);
             return Err(Error::failed(format!("a buffer of {found} bytes, {expected} expected")));
         }
         let step = (CONVERT_VALUES / columns).clamp(1, row_count.max(1));
-        let mut source = vec![0; step * self.from.row_bytes(columns)];
+        let mut source = vec![0; step * row_bytes(self.from, columns)];
         let mut values = vec![0.0; step * columns];
         let importance = self.importance.as_ref().map(|importance| importance.repeat(step));
         for (index, dst) in dst.chunks_mut(step * to_bytes).enumerate() {
             let rows = index * step..row_count.min((index + 1) * step);
-            let source = &mut source[..rows.len() * self.from.row_bytes(columns)];
+            let source = &mut source[..rows.len() * row_bytes(self.from, columns)];
             let values = &mut values[..rows.len() * columns];
             read(rows, source)?;
-            self.from.to_f32(source, values)?;
+            self.from.dequantize(source, values)?;
             if values.iter().any(|value| !value.is_finite()) {
                 return Err(Error::invalid(
                     "a value is no finite number: it cannot be quantized, keep its dtype by a rule",
                 ));
             }
             let importance = importance.as_ref().map(|importance| &importance[..values.len()]);
-            self.to.from_f32(values, importance, dst)?;
+            self.to.quantize(values, importance, dst)?;
         }
         Ok(())
     }
 }
 
-impl Encoding {
-    /// The encoding of that name.
-    fn find(registry: &Registry, name: &str) -> Result<Self, String> {
-        Ok(match name {
-            "f32" => Self::F32,
-            "f16" => Self::F16,
-            "bf16" => Self::Bf16,
-            name => {
-                Self::Blocks(registry.dtype(name).map(|found| found.dtype()).ok_or_else(|| {
-                    format!("no loaded plugin provides dtype {name}; add one that lists it")
-                })?)
-            }
-        })
-    }
-
-    /// Bytes of a row.
-    fn row_bytes(self, columns: usize) -> usize {
-        match self {
-            Self::F32 => columns * 4,
-            Self::F16 | Self::Bf16 => columns * 2,
-            Self::Blocks(dtype) => columns / dtype.block_len() * dtype.block_bytes(),
-        }
-    }
-
-    fn to_f32(self, bytes: &[u8], values: &mut [f32]) -> Result<(), Error> {
-        match self {
-            Self::F32 => {
-                for (value, bytes) in values.iter_mut().zip(bytes.as_chunks().0) {
-                    *value = f32::from_le_bytes(*bytes);
-                }
-            }
-            Self::F16 => {
-                let halves: Vec<f16> =
-                    bytes.as_chunks().0.iter().map(|bytes| f16::from_le_bytes(*bytes)).collect();
-                halves.convert_to_f32_slice(values);
-            }
-            Self::Bf16 => {
-                for (value, bytes) in values.iter_mut().zip(bytes.as_chunks().0) {
-                    *value = bf16::from_le_bytes(*bytes).to_f32();
-                }
-            }
-            Self::Blocks(dtype) => dtype.dequantize(bytes, values)?,
-        }
-        Ok(())
-    }
-
-    fn from_f32(
-        self,
-        values: &[f32],
-        importance: Option<&[f32]>,
-        dst: &mut [u8],
-    ) -> Result<(), Error> {
-        match self {
-            Self::F32 => {
-                for (value, bytes) in values.iter().zip(dst.as_chunks_mut().0) {
-                    *bytes = value.to_le_bytes();
-                }
-            }
-            Self::F16 => {
-                for (value, bytes) in values.iter().zip(dst.as_chunks_mut().0) {
-                    *bytes = f16::from_f32(*value).to_le_bytes();
-                }
-            }
-            Self::Bf16 => {
-                for (value, bytes) in values.iter().zip(dst.as_chunks_mut().0) {
-                    *bytes = bf16::from_f32(*value).to_le_bytes();
-                }
-            }
-            Self::Blocks(dtype) => dtype.quantize(values, importance, dst)?,
-        }
-        Ok(())
-    }
+/// Bytes of a row; `columns` is a whole number of blocks.
+fn row_bytes(dtype: DtypeRef, columns: usize) -> usize {
+    columns / dtype.block_len() * dtype.block_bytes()
 }

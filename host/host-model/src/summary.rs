@@ -68,7 +68,10 @@ pub(crate) fn summarize(
     }
     let mut quantizations: Vec<String> = dtypes
         .keys()
-        .filter_map(|dtype| registry.dtype(dtype).map(|provider| provider.plugin().to_owned()))
+        .filter_map(|dtype| registry.dtype(dtype))
+        // Plain dtypes are every compute plugin's own.
+        .filter(|provider| provider.dtype().block_len() > 1)
+        .map(|provider| provider.plugin().to_owned())
         .collect();
     quantizations.sort();
     quantizations.dedup();

@@ -27,6 +27,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Answer one prompt, or chat when no prompt is given.
     Run(RunArgs),
+    /// Print the vectors of texts as JSON; for embedding models.
+    Embed(EmbedArgs),
     /// List, inspect and check plugins.
     #[command(subcommand)]
     Plugins(PluginsCommand),
@@ -195,6 +197,19 @@ pub(crate) struct RunArgs {
     /// Same seed, same answer.
     #[arg(long, env = "HOST_SEED")]
     pub(crate) seed: Option<u64>,
+    #[command(flatten)]
+    pub(crate) plugins: PluginArgs,
+    #[command(flatten)]
+    pub(crate) load: LoadArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct EmbedArgs {
+    /// Model file or folder.
+    pub(crate) model: PathBuf,
+    /// Texts to embed.
+    #[arg(required = true)]
+    pub(crate) texts: Vec<String>,
     #[command(flatten)]
     pub(crate) plugins: PluginArgs,
     #[command(flatten)]

@@ -8,6 +8,7 @@ mod bench;
 mod calibrate;
 mod chat;
 mod console;
+mod embed;
 mod logging;
 mod model;
 mod plugins;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Serve(args) => serve::serve(&args),
         Command::Run(args) => run::run(&args),
+        Command::Embed(args) => embed::embed(&args),
         Command::Plugins(command) => plugins::plugins(&command),
         Command::Model(command) => model::model(&command),
         Command::Quantize(args) => quantize::quantize(&args),

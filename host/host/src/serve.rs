@@ -7,7 +7,7 @@
 use crate::args::ServeArgs;
 use crate::console::{Printable as _, note};
 use crate::{Failure, wiring};
-use host_generation::{Generator, Models};
+use host_generation::{Models, ServedModel};
 use host_http::{Admin, AdminError, AppState, HttpOptions, check_bind};
 use host_loader::{Loader, PluginReport, PluginState};
 use host_metrics::Metrics;
@@ -64,10 +64,10 @@ fn load_all(operator: &Operator, models: &Models, wanted: &[String]) -> Result<(
             Some((id, path)) if !id.contains(['/', '\\']) => (Some(id), path),
             _ => (None, model.as_str()),
         };
-        let generator = operator.load(Path::new(path), id)?;
-        let summary = generator.summary();
+        let served = operator.load(Path::new(path), id)?;
+        let summary = served.summary();
         note(&format!("model {} ({} ms)", summary.id, summary.load_ms));
-        models.insert(generator);
+        models.insert(served);
     }
     if wanted.is_empty() {
         note("no model yet: --model PATH, or POST /v1/models/load {\"path\": ...}");
@@ -93,9 +93,9 @@ struct Operator {
 }
 
 impl Operator {
-    fn load(&self, path: &Path, id: Option<&str>) -> Result<Generator, Failure> {
+    fn load(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, Failure> {
         let model = wiring::load(&self.loader.registry(), path, &self.options(id))?;
-        Ok(Generator::spawn(model, self.metrics.clone())?)
+        Ok(ServedModel::spawn(model, self.metrics.clone())?)
     }
 
     fn options(&self, id: Option<&str>) -> LoadOptions {
@@ -127,10 +127,10 @@ impl Admin for Operator {
         reports
     }
 
-    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<Generator, AdminError> {
+    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, AdminError> {
         let options = self.options(id);
         let model = host_model::load(&self.loader.registry(), path, &options, &|_, _| {})?;
-        Ok(Generator::spawn(model, self.metrics.clone())?)
+        Ok(ServedModel::spawn(model, self.metrics.clone())?)
     }
 }
 

@@ -47,6 +47,9 @@ macro_rules! offered {
 }
 
 offered! {
+    F32 = F32;
+    F16 = F16;
+    Bf16 = BF16;
     Q40 = Q4_0;
     Q41 = Q4_1;
     Q50 = Q5_0;

@@ -20,7 +20,9 @@ pub(crate) enum Mix {
     Q5KM,
     Q6K,
     Q40,
+    Q41,
     Q50,
+    Q51,
     Iq4Nl,
     Iq4Xs,
 }
@@ -37,7 +39,9 @@ pub(crate) const MIXES: &[(&str, Mix)] = &[
     ("q5_k_m", Mix::Q5KM),
     ("q6_k_m", Mix::Q6K),
     ("q4_0_m", Mix::Q40),
+    ("q4_1_m", Mix::Q41),
     ("q5_0_m", Mix::Q50),
+    ("q5_1_m", Mix::Q51),
     ("iq4_nl_m", Mix::Iq4Nl),
     ("iq4_xs_m", Mix::Iq4Xs),
 ];
@@ -65,8 +69,7 @@ pub(crate) fn dtype(mix: Mix, model: &Model, index: usize, importance: bool) -> 
     let default = mix.default();
     match model.kinds[index] {
         Kind::Output => "q6_k",
-        Kind::Value => place.value(),
-        Kind::QueryKeyValue => place.value(),
+        Kind::Value | Kind::QueryKeyValue => place.value(),
         Kind::Key if model.expert_count == EIGHT_EXPERTS => "q8_0",
         Kind::Down => place.down(),
         Kind::AttentionOutput => place.attention_output(),
@@ -90,7 +93,9 @@ impl Mix {
             Self::Q5KS | Self::Q5KM => "q5_k",
             Self::Q6K => "q6_k",
             Self::Q40 => "q4_0",
+            Self::Q41 => "q4_1",
             Self::Q50 => "q5_0",
+            Self::Q51 => "q5_1",
             Self::Iq4Nl => "iq4_nl",
             Self::Iq4Xs => "iq4_xs",
         }

@@ -40,5 +40,11 @@ mod tensors;
 pub use checkpoint::{Safetensors, SafetensorsCheckpoint};
 
 plugin_api::register!(format: Safetensors);
-plugin_api::register!(quantization "safetensors": [kernel_dtypes::F8E4m3, kernel_dtypes::Int4]);
+plugin_api::register!(quantization "safetensors": [
+    kernel_dtypes::F32,
+    kernel_dtypes::F16,
+    kernel_dtypes::Bf16,
+    kernel_dtypes::F8E4m3,
+    kernel_dtypes::Int4,
+]);
 plugin_api::export_plugin!();

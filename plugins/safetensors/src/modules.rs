@@ -146,13 +146,13 @@ fn dense(folder: &Path, name: &str, width: Option<usize>) -> Result<(Value, Shar
         Some(Value::Bool(false)) => false,
         Some(_) => return Err(fault(&path, "bias", "something else", "true or false")),
     };
-    let mut layer = json!({"activation": activation(&path, &config)?});
+    let activation = activation(&path, &config)?;
     let mut shapes = vec![("weight", vec![out_features, in_features])];
     if has_bias {
         shapes.push(("bias", vec![out_features]));
-        layer["bias"] = format!("{name}.linear.bias").into();
     }
-    layer["tensor"] = format!("{name}.linear.weight").into();
+    // A bias is found beside the matrix, as everywhere in a checkpoint.
+    let layer = json!({"tensor": format!("{name}.linear.weight"), "activation": activation});
     let shard = weights(folder.join("model.safetensors"), name, &shapes)?;
     Ok((layer, shard, out_features))
 }

@@ -51,11 +51,7 @@ impl FakeModel {
 
 impl StepModel for FakeModel {
     fn step(&mut self, batch: &Batch, logits: &mut [f32]) -> Result<(), StepError> {
-        if let Some(gate) = &self.gate
-            && gate.recv().is_err()
-        {
-            self.gate = None;
-        }
+        wait_for(&mut self.gate);
         match self.fault.take() {
             Some((0, error)) => return Err(error),
             Some((steps, error)) => self.fault = Some((steps - 1, error)),
@@ -71,6 +67,13 @@ impl StepModel for FakeModel {
             }
         }
         Ok(())
+    }
+}
+
+/// Waits for the gate's next unit; a gate whose sender is gone stays open.
+pub(crate) fn wait_for(gate: &mut Option<Receiver<()>>) {
+    if gate.as_ref().is_some_and(|gate| gate.recv().is_err()) {
+        *gate = None;
     }
 }
 

@@ -349,7 +349,7 @@ fn prompts_longer_than_the_context_are_refused() {
 #[test]
 fn models_are_found_by_id_and_by_default() {
     let models = Models::default();
-    assert!(models.first_ready().is_none() && !models.is_ready());
+    assert!(models.get("default").is_none() && !models.is_ready());
     models.insert_failure("broken", "no plugin for it".to_owned());
     assert_eq!(models.failure("broken").as_deref(), Some("no plugin for it"));
     assert!(models.get("broken").is_none() && models.get("default").is_none());
@@ -365,7 +365,8 @@ fn models_are_found_by_id_and_by_default() {
     let removed = models.get("broken").unwrap();
     assert!(models.remove("broken").is_some() && models.remove("broken").is_none());
     assert_eq!(removed.state(), ModelState::Draining);
-    assert_eq!(answer(&models.get("default").unwrap(), request()).text, "a");
+    let default = models.generator("default").unwrap().expect("it generates");
+    assert_eq!(answer(&default, request()).text, "a");
     models.shutdown();
     assert!(!models.is_ready() && models.get("b").is_some());
 }

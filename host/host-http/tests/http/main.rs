@@ -12,10 +12,15 @@ mod completions;
 #[cfg(test)]
 mod connections;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod errors;
 #[cfg(test)]
 #[path = "../../../host-generation/tests/generation/fake.rs"]
 mod fake;
+#[cfg(test)]
+#[path = "../../../host-generation/tests/generation/fake_embedder.rs"]
+mod fake_embedder;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]

@@ -48,7 +48,9 @@ async fn models_are_listed_with_what_serves_them() {
                 "kv_bytes": 64,
                 "kv_dtype": "f32",
                 "load_ms": 1,
-                "chat": true
+                "task": "generate",
+                "chat": true,
+                "embedding_width": null
               }
             }
           ],

@@ -95,7 +95,7 @@ async fn a_draining_host_finishes_and_takes_nothing_new() {
     gate.send(()).expect("the model steps");
     let body = host.open(CHAT, &chat(json!({"stream": true, "temperature": 0}))).await;
     host.state.drain();
-    for path in [CHAT, "/v1/completions", "/tokenize"] {
+    for path in [CHAT, "/v1/completions", "/v1/embeddings", "/tokenize"] {
         let answer = host.post(path, &completion(json!({}))).await;
         assert_eq!(
             (answer.status.as_u16(), &answer.json()["error"]["code"]),

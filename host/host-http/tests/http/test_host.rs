@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use host_generation::{Generator, Models};
+use host_generation::{Models, ServedModel};
 use host_http::{Admin, AdminError, AppState, HttpOptions, router};
 use host_loader::{PluginReport, PluginState};
 use host_metrics::Metrics;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::fake::{self, FakeModel};
+use crate::fake_embedder::{self, FakeEmbedder};
 
 /// An operator's side that loads any path that says `good`.
 struct FakeAdmin {
@@ -46,11 +47,11 @@ impl Admin for FakeAdmin {
         self.plugins().into_iter().take(1).collect()
     }
 
-    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<Generator, AdminError> {
+    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, AdminError> {
         let path = path.to_string_lossy();
         if path.contains("good") {
             let id = id.unwrap_or("good");
-            return Ok(fake::generator(id, FakeModel::saying("good"), &self.metrics));
+            return Ok(fake::generator(id, FakeModel::saying("good"), &self.metrics).into());
         }
         let kind = match path.as_ref() {
             "missing" => LoadErrorKind::NotFound,
@@ -94,6 +95,13 @@ impl TestHost {
     pub(crate) fn serving(model: FakeModel) -> Self {
         let host = Self::empty(HttpOptions::default());
         host.state.models().insert(fake::generator("fake", model, &host.metrics));
+        host
+    }
+
+    /// The embedding model `fake`.
+    pub(crate) fn embedding(model: FakeEmbedder) -> Self {
+        let host = Self::empty(HttpOptions::default());
+        host.state.models().insert(fake_embedder::embedder("fake", model, &host.metrics));
         host
     }
 

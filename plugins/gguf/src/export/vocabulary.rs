@@ -83,7 +83,7 @@ pub(super) fn write(tokenizer: &str, export: &Export, keys: &mut Keys) -> Result
             sentence_piece(&document, &tokens, keys);
         }
         Some("BPE") | None => byte_level(&document, keys)?,
-        Some("WordPiece") => word_piece(&tokens, keys),
+        Some("WordPiece") => word_piece(&document, &tokens, keys),
         Some(other) => return Err(unsupported(&format!("a model of type {other}"))),
     }
     // llama.cpp's WordPiece spells the beginnings of words; the others are spelt alike.
@@ -197,9 +197,14 @@ fn sentence_piece(document: &Document, tokens: &Tokens, keys: &mut Keys) {
 }
 
 /// BERT's kind: llama.cpp spells the beginnings of words where the other dialect spells their rest.
-fn word_piece(tokens: &Tokens, keys: &mut Keys) {
+fn word_piece(document: &Document, tokens: &Tokens, keys: &mut Keys) {
     keys.text("tokenizer.ggml.model", "bert");
     keys.text("tokenizer.ggml.pre", "default");
+    for option in ["lowercase", "strip_accents"] {
+        if let Some(value) = document.normalizer[option].as_bool() {
+            keys.flag(&format!("tokenizer.ggml.normalizer.{option}"), value);
+        }
+    }
     let spell = |(text, kind): (&String, &TokenKind)| match text.strip_prefix("##") {
         Some(rest) if *kind == TokenKind::Normal => rest.to_owned(),
         None if *kind == TokenKind::Normal && !is_bracketed(text) => format!("{SPACE}{text}"),

@@ -29,7 +29,7 @@ pub(super) fn respell(vocabulary: &mut Vocabulary<'_>) {
     for (piece, kind) in vocabulary.pieces.iter_mut().zip(&vocabulary.kinds) {
         let special = matches!(kind, TokenKind::Control | TokenKind::Unknown);
         // Earlier converters left everything in brackets as it was.
-        let bracketed = piece.len() > 2 && piece.starts_with('[') && piece.ends_with(']');
+        let bracketed = piece.starts_with('[') && piece.ends_with(']');
         match piece.strip_prefix(SPACE) {
             _ if special => {}
             Some(start) if !start.is_empty() => *piece = start.to_owned().into(),

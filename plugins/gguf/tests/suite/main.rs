@@ -10,6 +10,7 @@ mod round_trip;
 mod shards;
 mod tokenizers_agree;
 mod tokenizers_match;
+mod tokenizers_written;
 mod word_piece;
 mod writer;
 

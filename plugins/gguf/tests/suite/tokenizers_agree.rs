@@ -32,7 +32,7 @@ fn check_model(own: &Path, files: &[PathBuf], text_count: usize) -> usize {
     seen.len()
 }
 
-fn check_texts(own: &Tokenizer, translated: &Tokenizer, texts: &[String], path: &Path) {
+pub(crate) fn check_texts(own: &Tokenizer, translated: &Tokenizer, texts: &[String], path: &Path) {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let check = |texts: &[String]| {
         for text in texts {

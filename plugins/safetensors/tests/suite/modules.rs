@@ -106,7 +106,7 @@ fn dense_layers_bring_their_tensors() {
     let folder = with_dense(folder, "3_Dense", &tanh, 2);
     let layers = json!([
         {"tensor": "2_Dense.linear.weight", "activation": "identity"},
-        {"tensor": "3_Dense.linear.weight", "bias": "3_Dense.linear.bias", "activation": "tanh"},
+        {"tensor": "3_Dense.linear.weight", "activation": "tanh"},
     ]);
     check(&folder, &json!({"pooling": "mean", "normalize": true, "dense": layers}));
     let checkpoint = folder.open().expect("a valid folder");
