@@ -5,11 +5,13 @@ use crate::fault::{fault, shown};
 use crate::files::{self, CONFIG_BYTES_MAX};
 use crate::index::{INDEX, Index};
 use crate::modules::{self, Modules};
+use crate::quantization::Quantization;
 use crate::shard::Shard;
 use crate::special_tokens::token_ids;
-use plugin_api::{Checkpoint, CheckpointInfo, Error, Format, Scheme, TensorInfo};
+use crate::stored::StoredTensors;
+use crate::tensors::{Place, Tensors};
+use plugin_api::{Checkpoint, CheckpointInfo, Error, ErrorKind, Format, Scheme, TensorInfo};
 use serde_json::{Map, Value};
-use std::collections::HashMap;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -19,7 +21,6 @@ const SINGLE: &str = "model.safetensors";
 /// Weights that are not read, by the names they go by.
 const PICKLES: [&str; 4] =
     ["pytorch_model.bin", "pytorch_model.bin.index.json", "consolidated.00.pth", "tf_model.h5"];
-const TENSORS_MAX: usize = 1 << 20;
 const ARCHITECTURE_BYTES_MAX: usize = 128;
 
 /// The format `safetensors`.
@@ -32,8 +33,8 @@ pub struct SafetensorsCheckpoint {
     folder: PathBuf,
     shards: Vec<Shard>,
     info: CheckpointInfo,
-    /// Shard and bytes of each tensor, in the order of the description.
-    places: Vec<(usize, Range<usize>)>,
+    /// Where each tensor is, in the order of the description.
+    places: Vec<Place>,
 }
 
 impl Format for Safetensors {
@@ -73,8 +74,10 @@ impl Format for Safetensors {
             config.insert(modules::KEY.to_owned(), modules.config);
             shards.extend(modules.shards);
         }
-        let (tensors, places) = tensors(&shards, index.as_ref())?;
-        let info = describe(&folder, architecture, config, (tensors, &places))?;
+        let quantization = Quantization::read(&config_path, &config)?;
+        let stored = StoredTensors::new(&shards, index.as_ref())?;
+        let Tensors { infos, places } = Tensors::new(&shards, &stored, &quantization)?;
+        let info = describe(&folder, architecture, config, (infos, &places))?;
         Ok(SafetensorsCheckpoint { folder, shards, info, places })
     }
 }
@@ -85,12 +88,23 @@ impl Checkpoint for SafetensorsCheckpoint {
     }
 
     fn tensor(&self, index: usize) -> Result<&[u8], Error> {
-        let place = self.places.get(index);
-        let bytes = place.and_then(|(shard, range)| self.shards.get(*shard)?.bytes(range));
-        bytes.ok_or_else(|| {
-            let expected = format!("less than {}", self.places.len());
-            fault(&self.folder, "tensor index", index, expected)
+        let place = self.place(index)?;
+        place.bytes(&self.shards).ok_or_else(|| {
+            let name = &self.info.tensors[index].name;
+            let why = format!("{}: {name} is made row by row", self.folder.display());
+            Error::new(ErrorKind::NotFound, why)
         })
+    }
+
+    fn read_rows(&self, index: usize, rows: Range<usize>, dst: &mut [u8]) -> Result<(), Error> {
+        let place = self.place(index)?;
+        let there = rows.start <= rows.end && rows.end <= place.rows;
+        if !there || dst.len() != rows.len() * place.row_bytes {
+            let found = format!("{rows:?} in {} bytes", dst.len());
+            let expected = format!("some of {} rows of {} bytes", place.rows, place.row_bytes);
+            return Err(fault(&self.folder, "rows", found, expected));
+        }
+        place.read(&self.shards, rows, dst)
     }
 
     fn release_pages(&self) {
@@ -103,6 +117,15 @@ impl Checkpoint for SafetensorsCheckpoint {
             "tokenizer.json" => assets::tokenizer_json(&self.folder),
             _ => Ok(None),
         }
+    }
+}
+
+impl SafetensorsCheckpoint {
+    fn place(&self, index: usize) -> Result<&Place, Error> {
+        self.places.get(index).ok_or_else(|| {
+            let expected = format!("less than {}", self.places.len());
+            fault(&self.folder, "tensor index", index, expected)
+        })
     }
 }
 
@@ -158,37 +181,11 @@ fn architecture(path: &Path, config: &Map<String, Value>) -> Result<String, Erro
     Ok(name.to_owned())
 }
 
-/// Descriptions and places of the tensors of all shards.
-type Tensors = (Vec<TensorInfo>, Vec<(usize, Range<usize>)>);
-
-fn tensors(shards: &[Shard], index: Option<&Index>) -> Result<Tensors, Error> {
-    let mut shard_of: HashMap<&str, &Path> = HashMap::new();
-    let (mut tensors, mut places) = (Vec::new(), Vec::new());
-    for (number, shard) in shards.iter().enumerate() {
-        for (tensor, range) in &shard.tensors {
-            if let Some(other) = shard_of.insert(&tensor.name, &shard.path) {
-                let found = format!("the tensor in {} too", other.display());
-                return Err(fault(&shard.path, shown(&tensor.name), found, "it in one file"));
-            }
-            tensors.push(tensor.clone());
-            places.push((number, range.clone()));
-        }
-        if tensors.len() > TENSORS_MAX {
-            let expected = format!("at most {TENSORS_MAX} in all files");
-            return Err(fault(&shard.path, "tensors", "more", expected));
-        }
-    }
-    if let Some(index) = index {
-        index.check(|tensor| shard_of.get(tensor)?.file_name()?.to_str())?;
-    }
-    Ok((tensors, places))
-}
-
 fn describe(
     folder: &Path,
     architecture: String,
     config: Map<String, Value>,
-    (tensors, places): (Vec<TensorInfo>, &[(usize, Range<usize>)]),
+    (tensors, places): (Vec<TensorInfo>, &[Place]),
 ) -> Result<CheckpointInfo, Error> {
     let generation_path = folder.join("generation_config.json");
     let generation = files::read_object(&generation_path, CONFIG_BYTES_MAX)?.unwrap_or_default();
@@ -203,7 +200,7 @@ fn describe(
     let name = config.get("_name_or_path").and_then(Value::as_str);
     let name = name.filter(|name| !name.is_empty()).map(str::to_owned);
     let name = name.or_else(|| Some(folder.file_name()?.to_string_lossy().into_owned()));
-    let tensor_bytes = places.iter().map(|(_, range)| range.len() as u64).sum();
+    let tensor_bytes = places.iter().map(|place| place.len() as u64).sum();
     let mut info = CheckpointInfo::new(Scheme::Hf, architecture, config, tensors, tensor_bytes);
     (info.name, info.eos_tokens, info.bos_token) = (name, eos_tokens, bos_token);
     Ok(info)

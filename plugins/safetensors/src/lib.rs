@@ -6,6 +6,10 @@
 //! refused, never read. What is wrong is said with the file, the field, what was found and what
 //! was expected.
 //!
+//! Checkpoints of GPTQ, AWQ and 8-bit floats show matrices of the dtypes `int4` and `f8_e4m3` (or
+//! plain values, where those have no block for them) in place of the tensors that such a matrix is
+//! stored in.
+//!
 //! # Limits
 //!
 //! | what | limit |
@@ -15,16 +19,23 @@
 //! | `tokenizer.json`; the chat template | 256 MiB; 1 MiB |
 //! | nesting of JSON | 128 |
 //! | shards; tensors; modules | 4,096; 1,048,576; 16 |
+//! | bits of GPTQ and AWQ codes; of floats with scales | 4; 8 (E4M3) |
+//! | `group_size`; sides of `weight_block_size` | 1 to 4,294,967,295 each |
 
 mod assets;
 mod checkpoint;
 mod fault;
 mod files;
+mod float8;
+mod four_bit;
 mod index;
 mod mapping;
 mod modules;
+mod quantization;
 mod shard;
 mod special_tokens;
+mod stored;
+mod tensors;
 
 pub use checkpoint::{Safetensors, SafetensorsCheckpoint};
 

@@ -15,6 +15,20 @@ pub(crate) fn weights(header: &Value, data: &[u8]) -> Vec<u8> {
     weights_of_text(&header.to_string(), data)
 }
 
+/// A tensor of a weight file: name, dtype, shape, bytes.
+pub(crate) type Tensor = (String, &'static str, Vec<usize>, Vec<u8>);
+
+/// A weight file with these tensors.
+pub(crate) fn weights_of(tensors: &[Tensor]) -> Vec<u8> {
+    let (mut header, mut data) = (json!({}), Vec::new());
+    for (name, dtype, shape, bytes) in tensors {
+        let begin = data.len();
+        data.extend(bytes);
+        header[name] = json!({"dtype": dtype, "shape": shape, "data_offsets": [begin, data.len()]});
+    }
+    weights(&header, &data)
+}
+
 pub(crate) fn weights_of_text(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat()
 }
@@ -69,6 +83,15 @@ impl Folder {
             .with("config.json", config().to_string())
             .with("model.safetensors", weights(&header(), &data()))
             .with("tokenizer.json", tokenizer().to_string())
+    }
+
+    /// A checkpoint of these tensors, quantized as the config says.
+    pub(crate) fn quantized(quantization_config: &Value, tensors: &[Tensor]) -> Self {
+        let mut config = config();
+        config["quantization_config"] = quantization_config.clone();
+        Self::valid()
+            .with("config.json", config.to_string())
+            .with("model.safetensors", weights_of(tensors))
     }
 
     pub(crate) fn with(self, name: &str, content: impl AsRef<[u8]>) -> Self {

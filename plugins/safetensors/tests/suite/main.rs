@@ -2,9 +2,13 @@
 //! folders.
 
 mod bad_folders;
+mod bad_groups;
 mod checkpoints;
+mod float8;
 mod folder;
+mod four_bit;
 mod fuzz;
+mod groups;
 mod modules;
 mod tokenizers_match;
 
