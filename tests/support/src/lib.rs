@@ -18,6 +18,6 @@ pub use command::{Finished, cargo, run, run_host};
 pub use folder::{PluginFolder, SHIPPED, dynamic_library};
 pub use host::TestHost;
 pub use http::{Client, EventStream, Response};
-pub use repository::{data, root, shared};
+pub use repository::{data, python_with, root, shared};
 pub use scratch::Scratch;
 pub use wait::eventually;

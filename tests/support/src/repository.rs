@@ -1,6 +1,7 @@
 //! Where things lie: the repository, its golden set, and the larger set that may lie beside it.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The root of the repository.
 #[must_use]
@@ -23,7 +24,24 @@ pub fn shared(path: &str, skipped: &str) -> Option<PathBuf> {
     if found.exists() {
         return Some(found);
     }
-    let note = format!("skipped: {skipped} (../shared/{path} is not there)\n");
-    let _closed = std::io::Write::write_all(&mut std::io::stderr().lock(), note.as_bytes());
+    note_skipped(skipped, &format!("../shared/{path}"));
     None
+}
+
+/// Whether Python is there with these modules, which some of the larger set's scripts need; if not,
+/// what the test leaves out is printed.
+#[must_use]
+pub fn python_with(modules: &str, skipped: &str) -> bool {
+    let mut python = Command::new("python3");
+    let found = python.args(["-c", &format!("import {modules}")]).output();
+    let is_there = found.is_ok_and(|output| output.status.success());
+    if !is_there {
+        note_skipped(skipped, &format!("Python with {modules}"));
+    }
+    is_there
+}
+
+fn note_skipped(skipped: &str, missing: &str) {
+    let note = format!("skipped: {skipped} ({missing} is not there)\n");
+    let _closed = std::io::Write::write_all(&mut std::io::stderr().lock(), note.as_bytes());
 }
