@@ -74,6 +74,7 @@ pub(crate) use tq1_0::Tq10;
 pub(crate) use tq2_0::Tq20;
 
 use crate::isa::{Isa, Kernel, dispatch};
+use crate::quantize::Quantize;
 use crate::simd::Simd;
 use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip, for_each_token};
 use input::InputPart;
@@ -83,10 +84,6 @@ pub(crate) const PART: usize = 32;
 
 /// Words of four codes in a part.
 pub(crate) const WORDS: usize = PART / 4;
-
-/// Rounds whole blocks of values into their bytes. Second comes a weight for each value that says
-/// how much its error counts, if they differ.
-pub(crate) type Quantize = fn(&[f32], Option<&[f32]>, &mut [u8]);
 
 /// What one block dtype has of its own.
 pub(crate) trait BlockFormat: 'static {
@@ -99,6 +96,7 @@ pub(crate) trait BlockFormat: 'static {
     const BITS: usize;
     /// The code that stands for zero: 0 or a power of two, and 128 if there are codes above 127.
     const ZERO: i32;
+    /// How values are written, if they can be.
     const QUANTIZE: Option<Quantize> = None;
     /// What codes of at most 4 bits stand for, if not for themselves; [`BlockFormat::ZERO`] counts
     /// in these.

@@ -5,11 +5,12 @@
 
 use crate::block::{
     self, Affine, Afq, BlockFormat, Hqq, Int4, Iq1M, Iq1S, Iq2S, Iq2Xs, Iq2Xxs, Iq3S, Iq3Xxs,
-    Iq4Nl, Iq4Xs, Mxfp4, Q2K, Q3K, Q4K, Q5K, Q6K, Q40, Q41, Q50, Q51, Q80, Quantize, Tq10, Tq20,
+    Iq4Nl, Iq4Xs, Mxfp4, Q2K, Q3K, Q4K, Q5K, Q6K, Q40, Q41, Q50, Q51, Q80, Tq10, Tq20,
 };
 use crate::f8::{self, E4m3};
 use crate::isa::{Isa, dispatch};
 use crate::plain::{self, Bf16, Half, PlainFormat, Single};
+use crate::quantize::Quantize;
 use crate::tile::{MatmulTile, ROW_GROUP, Strip, Walk};
 
 /// How weights of one dtype are stored, and what can be done with them.
@@ -132,17 +133,33 @@ impl Dtype {
         !matches!(self.input_format.as_bytes(), b"f32")
     }
 
-    /// Rounds values to the nearest the dtype can hold. False if this dtype can only be read.
-    /// `importance` has a weight of at least 0 for each value, by which its error counts.
+    /// Rounds values to what the dtype can hold. False if this dtype can only be read.
+    ///
+    /// The dtypes of ggml look for the least squared error. `importance` has a weight for each
+    /// value, by which its error then counts: usually the mean square of the activations it is
+    /// multiplied with. Only ratios matter, and where not all weights of a block are finite, its
+    /// values count alike. A block of values that are not all finite becomes zeros. Plain dtypes
+    /// and those with a rule of their own need no importance.
     ///
     /// # Panics
     /// If `dst` is not exactly as long as `src` needs, or `importance` not as long as `src`.
     pub fn quantize(&self, src: &[f32], importance: Option<&[f32]>, dst: &mut [u8]) -> bool {
+        self.quantize_with(Isa::detect(), src, importance, dst)
+    }
+
+    /// As [`Dtype::quantize`] on a chosen instruction set; the bytes are the same.
+    pub fn quantize_with(
+        &self,
+        isa: Isa,
+        src: &[f32],
+        importance: Option<&[f32]>,
+        dst: &mut [u8],
+    ) -> bool {
         assert_eq!(dst.len(), self.row_bytes(src.len()), "{}: bytes to quantize to", self.name);
         let weights = importance.map_or(src.len(), <[f32]>::len);
-        assert_eq!(weights, src.len(), "{}: one importance for each value", self.name);
+        assert_eq!(weights, src.len(), "{}: importance of values", self.name);
         let Some(quantize) = self.quantize else { return false };
-        quantize(src, importance, dst);
+        quantize(isa, src, importance, dst);
         true
     }
 

@@ -88,8 +88,8 @@ pub(crate) fn dequantize(src: &[u8], dst: &mut [f32]) {
     }
 }
 
-pub(crate) fn quantize(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
-    dispatch(Isa::detect(), Rounding { src, dst });
+pub(crate) fn quantize(isa: Isa, src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
+    dispatch(isa, Rounding { src, dst });
 }
 
 struct Rounding<'a> {

@@ -13,7 +13,8 @@
 //!
 //! # Adding a block dtype
 //!
-//! One file under `block/` (layout, codes, scales) and one line in the table of `dtype.rs`.
+//! One file under `block/` (layout, codes, scales, and how they are written) and one line in the
+//! table of `dtype.rs`.
 #![expect(unsafe_code, reason = "CPU intrinsics and tiles that several threads write side by side")]
 
 mod activation;
@@ -23,6 +24,7 @@ mod f8;
 mod isa;
 mod math;
 mod plain;
+mod quantize;
 mod simd;
 mod tile;
 

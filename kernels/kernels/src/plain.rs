@@ -109,7 +109,13 @@ pub(crate) fn dequantize<P: PlainFormat>(src: &[u8], dst: &mut [f32]) {
     }
 }
 
-pub(crate) fn quantize<P: PlainFormat>(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
+/// Each value is rounded on its own, so no importance changes anything.
+pub(crate) fn quantize<P: PlainFormat>(
+    _isa: Isa,
+    src: &[f32],
+    _importance: Option<&[f32]>,
+    dst: &mut [u8],
+) {
     for (bytes, value) in dst.chunks_exact_mut(P::BYTES).zip(src) {
         P::write(*value, bytes);
     }

@@ -82,6 +82,9 @@ pub(crate) trait Simd: Copy {
     /// The entry of `table` for each byte of `codes`, which are below 16.
     fn lookup(self, table: &[u8; 16], codes: Self::I) -> Self::I;
 
+    /// The entry of `table` for each lane of `indices`, which are below 16.
+    fn pick(self, table: &[f32; 16], indices: Self::I) -> Self::F;
+
     fn load_f32(self, values: &[f32; 16]) -> Self::F;
     fn load_f16(self, halves: &[u8; 32]) -> Self::F;
     /// The 32 f16 in the halves of the lanes, by their order in memory: the first sixteen, then the
@@ -109,6 +112,8 @@ pub(crate) trait Simd: Copy {
     fn store_f16(self, a: Self::F, out: &mut [u8; 32]);
     /// Lane `i` of the result is [`Simd::sum`] of `rows[i]`.
     fn sum_each(self, rows: &[Self::F; 16]) -> Self::F;
+    /// Lane `j` of row `i` of the result is lane `i` of row `j`.
+    fn transpose(self, rows: &[Self::F; 16]) -> [Self::F; 16];
     /// Asks for the cache line at `address`, which need not be mapped.
     fn prefetch(self, address: *const u8);
 }

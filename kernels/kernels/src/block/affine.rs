@@ -10,9 +10,10 @@ use half::f16;
 
 use super::min_scales::MinScales;
 use super::q4_0::nibbles;
-use super::{BlockFormat, PART, Quantize, WORDS, words};
+use super::{BlockFormat, PART, WORDS, words};
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::math::ROUND;
+use crate::quantize::Quantize;
 use crate::simd::{LANES, Simd};
 
 /// The format of `BITS` per code whose scales are chosen by `F`.
@@ -63,8 +64,13 @@ const fn zero(bits: usize) -> i32 {
 }
 
 /// Needs no importance: both rules are for weights whose use is not known.
-fn quantize<F: Fit, const BITS: usize>(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
-    dispatch(Isa::detect(), Rounding::<F, BITS> { src, dst, fit: PhantomData });
+fn quantize<F: Fit, const BITS: usize>(
+    isa: Isa,
+    src: &[f32],
+    _importance: Option<&[f32]>,
+    dst: &mut [u8],
+) {
+    dispatch(isa, Rounding::<F, BITS> { src, dst, fit: PhantomData });
 }
 
 struct Rounding<'a, F, const BITS: usize> {

@@ -8,7 +8,9 @@
 use half::f16;
 
 use super::q4_0::nibbles;
-use super::{BlockFormat, PART, PartScales, Quantize, Scales, WORDS, piece};
+use super::{BlockFormat, PART, PartScales, Scales, WORDS, piece};
+use crate::isa::Isa;
+use crate::quantize::Quantize;
 use crate::simd::Simd;
 use crate::tile::ROW_GROUP;
 
@@ -64,7 +66,7 @@ impl Scales for WholeZeros {
 
 /// Spreads the codes over the range of the values and zero. Checkpoints come with codes that were
 /// fitted better; this is for what has none.
-fn quantize(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
+fn quantize(_isa: Isa, src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
     for (values, block) in src.chunks_exact(PART).zip(dst.chunks_exact_mut(Int4::BYTES)) {
         let least = values.iter().fold(0.0_f32, |least, value| least.min(*value));
         let greatest = values.iter().fold(0.0_f32, |greatest, value| greatest.max(*value));

@@ -2,13 +2,24 @@
 //!
 //! Laid out as `q4_0`.
 
-use super::pair_scales::PairScales;
-use super::q4_0::nibbles;
+use super::pair_scales::{PairScales, write_half};
+use super::q4_0::{nibbles, write_nibbles};
 use super::{BlockFormat, PART, WORDS};
+use crate::quantize::{Levels, Quantize, Quantized, Rounded, Rule, Steps, Stored, quantize};
 
 pub(crate) struct Iq4Nl;
 
-/// What the codes stand for, with 128 as zero: -127 to 113.
+/// What the codes stand for.
+pub(super) static LEVELS: Steps = Steps::new([
+    -127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0,
+    89.0, 113.0,
+]);
+
+/// Either end of the levels is tried for the greatest value.
+pub(super) const TARGETS: [f32; 11] =
+    [-143.0, -135.0, -127.0, -119.0, -111.0, -103.0, -95.0, 101.0, 107.0, 113.0, 119.0];
+
+/// The levels with 128 as zero: -127 to 113.
 pub(super) const STEPS: [u8; 16] =
     [1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241];
 
@@ -19,10 +30,21 @@ impl BlockFormat for Iq4Nl {
     const BITS: usize = 4;
     const ZERO: i32 = 128;
     const TABLE: Option<[u8; 16]> = Some(STEPS);
+    const QUANTIZE: Option<Quantize> = Some(quantize::<Self, PART>);
     type Scales = PairScales;
 
     #[inline(always)]
     fn codes(block: &[u8], _part: usize) -> [u32; WORDS] {
         nibbles(block, 2)
+    }
+}
+
+impl Quantized<PART> for Iq4Nl {
+    const RULE: Rule =
+        Rule { levels: Levels::Steps(&LEVELS), targets: &TARGETS, stored: Stored::Halves };
+
+    fn write(block: &Rounded<'_>, out: &mut [u8]) {
+        write_half(block.bases[0], out);
+        write_nibbles(block.codes, &mut out[2..]);
     }
 }

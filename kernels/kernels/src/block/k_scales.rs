@@ -7,7 +7,9 @@
 
 use half::f16;
 
+use super::pair_scales::write_half;
 use super::{PartScales, Scales, piece};
+use crate::quantize::Rounded;
 use crate::simd::Simd;
 use crate::tile::ROW_GROUP;
 
@@ -65,5 +67,17 @@ impl Scales for KScales {
     fn min<S: Simd>(s: S, header: &[u8], part: usize, _half: usize) -> S::F {
         let multiple = s.load_u8(piece(header, MIN_MULTIPLES + ROW_GROUP * part));
         s.mul(s.load_f16(piece(header, MIN)), multiple)
+    }
+}
+
+/// Writes what is before the codes.
+pub(super) fn write_factors(block: &Rounded<'_>, out: &mut [u8]) {
+    write_half(block.bases[0], out);
+    write_half(block.bases[1], &mut out[2..]);
+    let [scales, mins] = block.multiples.map(|all| all.map(i8::cast_unsigned));
+    for i in 0..4 {
+        out[4 + i] = scales[i] | scales[4 + i] >> 4 << 6;
+        out[8 + i] = mins[i] | mins[4 + i] >> 4 << 6;
+        out[12 + i] = scales[4 + i] & 15 | mins[4 + i] << 4;
     }
 }

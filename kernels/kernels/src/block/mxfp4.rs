@@ -4,13 +4,22 @@
 //! one of mantissa; codes stand for twice its value, which is whole, so the power is halved. Of an
 //! f32 power of two the upper half says all; two of those share a word of the packed header.
 
-use super::q4_0::nibbles;
+use super::q4_0::{nibbles, write_nibbles};
 use super::{BlockFormat, PART, PartScales, Scales, WORDS, piece};
+use crate::quantize::{Levels, Quantize, Quantized, Rounded, Rule, Steps, Stored, quantize};
 use crate::simd::Simd;
 use crate::tile::ROW_GROUP;
 
 pub(crate) struct Mxfp4;
 pub(crate) struct Exponents;
+
+/// What codes stand for in ascending order, the greatest twice.
+static LEVELS: Steps = Steps::new([
+    -12.0, -8.0, -6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 12.0,
+]);
+
+/// The nibbles of these.
+const NIBBLES: [u8; 16] = [15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7, 7];
 
 impl BlockFormat for Mxfp4 {
     const NAME: &'static str = "mxfp4";
@@ -20,11 +29,23 @@ impl BlockFormat for Mxfp4 {
     const ZERO: i32 = 16;
     const TABLE: Option<[u8; 16]> =
         Some([16, 17, 18, 19, 20, 22, 24, 28, 16, 15, 14, 13, 12, 10, 8, 4]);
+    const QUANTIZE: Option<Quantize> = Some(quantize::<Self, PART>);
     type Scales = Exponents;
 
     #[inline(always)]
     fn codes(block: &[u8], _part: usize) -> [u32; WORDS] {
         nibbles(block, 1)
+    }
+}
+
+impl Quantized<PART> for Mxfp4 {
+    const RULE: Rule =
+        Rule { levels: Levels::Steps(&LEVELS), targets: &[4.0, 8.0, 16.0], stored: Stored::Power };
+
+    fn write(block: &Rounded<'_>, out: &mut [u8]) {
+        out[0] = exponent(block.bases[0]);
+        let codes: [u8; PART] = std::array::from_fn(|i| NIBBLES[usize::from(block.codes[i])]);
+        write_nibbles(&codes, &mut out[1..]);
     }
 }
 
@@ -34,6 +55,14 @@ fn half_power(exponent: u8) -> u16 {
         // Too small for an exponent of its own: the bit stands in the mantissa.
         0 | 1 => 0x20 << exponent,
         _ => u16::from(exponent - 1) << 7,
+    }
+}
+
+/// The exponent of which [`half_power`] makes the upper half of `scale`, or the nearest there is.
+fn exponent(scale: f32) -> u8 {
+    match (scale.to_bits() >> 23) as u8 {
+        0 => u8::from(scale.to_bits() >> 22 != 0),
+        exponent => exponent.saturating_add(1),
     }
 }
 

@@ -35,16 +35,7 @@ impl<const AT: usize, const BLOCK_PARTS: usize> Scales for PairScales<AT, BLOCK_
     }
 }
 
-/// Writes the scale of a block whose value of greatest magnitude shall become code 0, and gives
-/// the codes of its values; `zero` is the code of zero. This is the rule of ggml's files.
-pub(super) fn quantize_symmetric(values: &[f32], zero: u8, block: &mut [u8]) -> [u8; super::PART] {
-    let most = values
-        .iter()
-        .copied()
-        .fold(0.0_f32, |most, value| if value.abs() > most.abs() { value } else { most });
-    let scale = most / -f32::from(zero);
-    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-    block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
-    let (shift, last) = (f32::from(zero) + 0.5, 2 * zero - 1);
-    std::array::from_fn(|i| ((values[i] * inverse + shift) as u8).min(last))
+/// Writes a number that is an f16 to the front of `out`.
+pub(super) fn write_half(value: f32, out: &mut [u8]) {
+    out[..2].copy_from_slice(&f16::from_f32(value).to_le_bytes());
 }

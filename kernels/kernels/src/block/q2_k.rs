@@ -7,7 +7,9 @@
 
 use half::f16;
 
+use super::pair_scales::write_half;
 use super::{BlockFormat, PART, PartScales, Scales, WORDS, piece, words};
+use crate::quantize::{Levels, Quantize, Quantized, Rounded, Rule, Stored, quantize};
 use crate::simd::Simd;
 use crate::tile::ROW_GROUP;
 
@@ -27,6 +29,7 @@ impl BlockFormat for Q2K {
     const BYTES: usize = 84;
     const BITS: usize = 2;
     const ZERO: i32 = 0;
+    const QUANTIZE: Option<Quantize> = Some(quantize::<Self, 16>);
     type Scales = Q2KScales;
 
     #[inline(always)]
@@ -35,10 +38,38 @@ impl BlockFormat for Q2K {
     }
 }
 
+impl Quantized<16> for Q2K {
+    const RULE: Rule = Rule {
+        levels: Levels::Whole(0.0, 3.0),
+        targets: &[2.0, 2.25, 2.5, 2.75, 3.0, 3.25, 3.5],
+        stored: Stored::Multiples(0, 15),
+    };
+
+    fn write(block: &Rounded<'_>, out: &mut [u8]) {
+        for (i, byte) in out[..2 * PARTS].iter_mut().enumerate() {
+            let [scale, min] = block.multiples.map(|all| all[i].cast_unsigned());
+            *byte = scale | min << 4;
+        }
+        write_pairs(block.codes, &mut out[CODES..]);
+        write_half(block.bases[0], &mut out[SCALE..]);
+        write_half(block.bases[1], &mut out[SCALE + 2..]);
+    }
+}
+
 /// The 2-bit codes of one part in runs that begin at byte `at` of the block.
 #[inline(always)]
 pub(super) fn pairs(block: &[u8], at: usize, part: usize) -> [u32; WORDS] {
     words(block, at + part / 4 * PART).map(|four: u32| four >> (part % 4 * 2) & 0x0303_0303)
+}
+
+/// The lowest two bits of the codes of eight parts, as [`pairs`] has them.
+#[inline(always)]
+pub(super) fn write_pairs(codes: &[u8], out: &mut [u8]) {
+    let runs = codes.as_chunks::<{ 4 * PART }>().0;
+    for (codes, out) in runs.iter().zip(out.as_chunks_mut::<PART>().0) {
+        let pair = |part: usize, i: usize| (codes[PART * part + i] & 3) << (2 * part);
+        *out = std::array::from_fn(|i| pair(0, i) | pair(1, i) | pair(2, i) | pair(3, i));
+    }
 }
 
 /// One nibble of the multiples of sub-block `index` of each row, from bit `from` of its byte.

@@ -2,8 +2,9 @@
 //!
 //! A block is the scale and 16 bytes; byte `j` holds values `j` (low nibble) and `j + 16`.
 
-use super::pair_scales::{PairScales, quantize_symmetric};
-use super::{BlockFormat, PART, Quantize, WORDS, words};
+use super::pair_scales::{PairScales, write_half};
+use super::{BlockFormat, PART, WORDS, words};
+use crate::quantize::{Levels, Quantize, Quantized, Rounded, Rule, Stored, quantize};
 
 pub(crate) struct Q40;
 
@@ -13,12 +14,25 @@ impl BlockFormat for Q40 {
     const BYTES: usize = 18;
     const BITS: usize = 4;
     const ZERO: i32 = 8;
-    const QUANTIZE: Option<Quantize> = Some(quantize);
+    const QUANTIZE: Option<Quantize> = Some(quantize::<Self, PART>);
     type Scales = PairScales;
 
     #[inline(always)]
     fn codes(block: &[u8], _part: usize) -> [u32; WORDS] {
         nibbles(block, 2)
+    }
+}
+
+impl Quantized<PART> for Q40 {
+    const RULE: Rule = Rule {
+        levels: Levels::Whole(-8.0, 7.0),
+        targets: &[-9.0, -8.5, -8.0, -7.5, -7.0, -6.5, -6.0],
+        stored: Stored::Halves,
+    };
+
+    fn write(block: &Rounded<'_>, out: &mut [u8]) {
+        write_half(block.bases[0], out);
+        write_nibbles(block.codes, &mut out[2..]);
     }
 }
 
@@ -29,11 +43,10 @@ pub(super) fn nibbles(block: &[u8], at: usize) -> [u32; WORDS] {
     std::array::from_fn(|i| both[i % 4] >> (i / 4 * 4) & 0x0f0f_0f0f)
 }
 
-fn quantize(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
-    for (values, block) in src.chunks_exact(PART).zip(dst.chunks_exact_mut(Q40::BYTES)) {
-        let codes = quantize_symmetric(values, 8, block);
-        for j in 0..16 {
-            block[2 + j] = codes[j] | codes[16 + j] << 4;
-        }
+/// As [`nibbles`] has them, for each 32 codes.
+#[inline(always)]
+pub(super) fn write_nibbles(codes: &[u8], out: &mut [u8]) {
+    for (codes, out) in codes.as_chunks::<PART>().0.iter().zip(out.as_chunks_mut::<16>().0) {
+        *out = std::array::from_fn(|i| codes[i] & 15 | codes[16 + i] << 4);
     }
 }

@@ -3,9 +3,10 @@
 //! A block is the scale, 32 bits that are the fifth bits of the values in order, and 16 bytes of
 //! nibbles as in `q4_0`.
 
-use super::pair_scales::{PairScales, quantize_symmetric};
-use super::q4_0::nibbles;
-use super::{BlockFormat, PART, Quantize, WORDS, words};
+use super::pair_scales::{PairScales, write_half};
+use super::q4_0::{nibbles, write_nibbles};
+use super::{BlockFormat, PART, WORDS, words};
+use crate::quantize::{Levels, Quantize, Quantized, Rounded, Rule, Stored, quantize};
 
 pub(crate) struct Q50;
 
@@ -15,12 +16,25 @@ impl BlockFormat for Q50 {
     const BYTES: usize = 22;
     const BITS: usize = 5;
     const ZERO: i32 = 16;
-    const QUANTIZE: Option<Quantize> = Some(quantize);
+    const QUANTIZE: Option<Quantize> = Some(quantize::<Self, PART>);
     type Scales = PairScales;
 
     #[inline(always)]
     fn codes(block: &[u8], _part: usize) -> [u32; WORDS] {
         five_bits(block, 2)
+    }
+}
+
+impl Quantized<PART> for Q50 {
+    const RULE: Rule = Rule {
+        levels: Levels::Whole(-16.0, 15.0),
+        targets: &[-17.0, -16.5, -16.0, -15.5, -15.0, -14.5, -14.0],
+        stored: Stored::Halves,
+    };
+
+    fn write(block: &Rounded<'_>, out: &mut [u8]) {
+        write_half(block.bases[0], out);
+        write_five_bits(block.codes, &mut out[2..]);
     }
 }
 
@@ -37,13 +51,10 @@ pub(super) fn spread_bits(bits: u32) -> u32 {
     (bits & 15).wrapping_mul(0x0020_4081) & 0x0101_0101
 }
 
-fn quantize(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
-    for (values, block) in src.chunks_exact(PART).zip(dst.chunks_exact_mut(Q50::BYTES)) {
-        let codes = quantize_symmetric(values, 16, block);
-        let high = (0..PART).fold(0_u32, |all, i| all | u32::from(codes[i] >> 4) << i);
-        block[2..6].copy_from_slice(&high.to_le_bytes());
-        for j in 0..16 {
-            block[6 + j] = codes[j] & 15 | codes[16 + j] << 4;
-        }
-    }
+/// As [`five_bits`] has them.
+#[inline(always)]
+pub(super) fn write_five_bits(codes: &[u8], out: &mut [u8]) {
+    let high = codes.iter().rev().fold(0_u32, |high, code| high << 1 | u32::from(code >> 4));
+    out[..4].copy_from_slice(&high.to_le_bytes());
+    write_nibbles(codes, &mut out[4..]);
 }

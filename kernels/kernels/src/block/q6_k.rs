@@ -5,7 +5,9 @@
 //! All nibbles come first, then all high bits, the sixteen multiples and the scale.
 
 use super::multiples::{MultipleScales, Multiples};
+use super::pair_scales::write_half;
 use super::{BlockFormat, PART, WORDS, piece, words};
+use crate::quantize::{Levels, Quantize, Quantized, Rounded, Rule, Stored, quantize};
 
 pub(crate) struct Q6K;
 
@@ -19,6 +21,7 @@ impl BlockFormat for Q6K {
     const BYTES: usize = 210;
     const BITS: usize = 6;
     const ZERO: i32 = 32;
+    const QUANTIZE: Option<Quantize> = Some(quantize::<Self, 16>);
     type Scales = MultipleScales<Q6K>;
 
     #[inline(always)]
@@ -30,6 +33,30 @@ impl BlockFormat for Q6K {
             low[i] >> (quarter / 2 * 4) & 0x0f0f_0f0f
                 | (high[i] >> (2 * quarter) & 0x0303_0303) << 4
         })
+    }
+}
+
+impl Quantized<16> for Q6K {
+    const RULE: Rule = Rule {
+        levels: Levels::Whole(-32.0, 31.0),
+        targets: &[-33.0, -32.5, -32.0, -31.5, -31.0, -30.5, -30.0],
+        stored: Stored::Multiples(-128, 127),
+    };
+
+    fn write(block: &Rounded<'_>, out: &mut [u8]) {
+        for (half, codes) in block.codes.as_chunks::<{ 4 * PART }>().0.iter().enumerate() {
+            let [low, high] = [64 * half, HIGH + PART * half];
+            for i in 0..2 * PART {
+                out[low + i] = codes[i] & 15 | codes[2 * PART + i] << 4;
+            }
+            for i in 0..PART {
+                let pair = |part: usize| codes[PART * part + i] >> 4 << (2 * part);
+                out[high + i] = pair(0) | pair(1) | pair(2) | pair(3);
+            }
+        }
+        let multiples = block.multiples[0].map(i8::cast_unsigned);
+        out[MULTIPLES..SCALE].copy_from_slice(&multiples);
+        write_half(block.bases[0], &mut out[SCALE..]);
     }
 }
 

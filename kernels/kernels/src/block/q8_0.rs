@@ -2,10 +2,9 @@
 //!
 //! The bytes become unsigned codes by adding 128, which is what the integer dot of AVX-512 takes.
 
-use half::f16;
-
-use super::pair_scales::PairScales;
-use super::{BlockFormat, PART, Quantize, WORDS, words};
+use super::pair_scales::{PairScales, write_half};
+use super::{BlockFormat, PART, WORDS, words};
+use crate::quantize::{Levels, Quantize, Quantized, Rounded, Rule, Stored, quantize};
 
 pub(crate) struct Q80;
 
@@ -15,7 +14,7 @@ impl BlockFormat for Q80 {
     const BYTES: usize = 34;
     const BITS: usize = 8;
     const ZERO: i32 = 128;
-    const QUANTIZE: Option<Quantize> = Some(quantize);
+    const QUANTIZE: Option<Quantize> = Some(quantize::<Self, PART>);
     type Scales = PairScales;
 
     #[inline(always)]
@@ -24,15 +23,17 @@ impl BlockFormat for Q80 {
     }
 }
 
-/// Halves are rounded away from zero, as ggml does.
-fn quantize(src: &[f32], _importance: Option<&[f32]>, dst: &mut [u8]) {
-    for (values, block) in src.chunks_exact(PART).zip(dst.chunks_exact_mut(Q80::BYTES)) {
-        let most = values.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-        let scale = most / 127.0;
-        let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
-        block[..2].copy_from_slice(&f16::from_f32(scale).to_le_bytes());
-        for (byte, value) in block[2..].iter_mut().zip(values) {
-            *byte = ((value * inverse).round() as i8).cast_unsigned();
+impl Quantized<PART> for Q80 {
+    const RULE: Rule = Rule {
+        levels: Levels::Whole(-128.0, 127.0),
+        targets: &[-129.0, -128.5, -128.0, -127.5, -127.0, -126.5, -126.0],
+        stored: Stored::Halves,
+    };
+
+    fn write(block: &Rounded<'_>, out: &mut [u8]) {
+        write_half(block.bases[0], out);
+        for (byte, code) in out[2..].iter_mut().zip(block.codes) {
+            *byte = code ^ 0x80;
         }
     }
 }

@@ -13,6 +13,12 @@ use crate::isa::Kernel;
 type I = [__m256i; 2];
 type F = [__m256; 2];
 
+/// What shuffles take of two registers: `[a, b]` of either.
+const FIRST_TWO: i32 = 0b01_00_01_00;
+const LAST_TWO: i32 = 0b11_10_11_10;
+const EVEN: i32 = 0b10_00_10_00;
+const ODD: i32 = 0b11_01_11_01;
+
 /// Proof that the CPU has the features below; only [`Avx2::enter`] makes it.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx2(());
@@ -109,6 +115,15 @@ impl Simd for Avx2 {
             let table = [_mm256_broadcastsi128_si256(load_128(table)); 2];
             both!(_mm256_shuffle_epi8, table, codes)
         }
+        fn pick(table: &[f32; 16], indices: I) -> F {
+            let [low, high] = halves(table);
+            let (low, high) = ([load_ps(low); 2], [load_ps(high); 2]);
+            let low = both!(_mm256_permutevar8x32_ps, low, indices);
+            let high = both!(_mm256_permutevar8x32_ps, high, indices);
+            // The bit of 8 becomes the sign, by which a blend chooses.
+            let upper = [0, 1].map(|i| _mm256_castsi256_ps(_mm256_slli_epi32::<28>(indices[i])));
+            both!(_mm256_blendv_ps, low, high, upper)
+        }
         fn load_f32(values: &[f32; 16]) -> F {
             let [low, high] = halves(values);
             [load_ps(low), load_ps(high)]
@@ -186,6 +201,18 @@ impl Simd for Avx2 {
             let [low, high] = halves(&folded);
             [sum_each_256(low), sum_each_256(high)]
         }
+        fn transpose(rows: &[F; 16]) -> [F; 16] {
+            let mut columns = *rows;
+            for (upper, rows) in rows.as_chunks::<8>().0.iter().enumerate() {
+                for half in 0..2 {
+                    let turned = transpose_256(&rows.map(|row| row[half]));
+                    for (i, column) in turned.into_iter().enumerate() {
+                        columns[8 * half + i][upper] = column;
+                    }
+                }
+            }
+            columns
+        }
         fn prefetch(address: *const u8) {
             _mm_prefetch::<_MM_HINT_T0>(address.cast());
         }
@@ -253,11 +280,6 @@ pub(super) fn sum_256(a: __m256) -> f32 {
 #[target_feature(enable = "avx2")]
 #[inline]
 fn sum_each_256(rows: &[__m256; 8]) -> __m256 {
-    const FIRST_TWO: i32 = 0b01_00_01_00;
-    const LAST_TWO: i32 = 0b11_10_11_10;
-    const EVEN: i32 = 0b10_00_10_00;
-    const ODD: i32 = 0b11_01_11_01;
-
     let mut four = [_mm256_setzero_ps(); 4];
     for i in 0..4 {
         let (a, b) = (rows[i], rows[i + 4]);
@@ -273,4 +295,27 @@ fn sum_each_256(rows: &[__m256; 8]) -> __m256 {
     let low = _mm256_shuffle_ps::<EVEN>(two[0], two[1]);
     let sums = _mm256_add_ps(low, _mm256_shuffle_ps::<ODD>(two[0], two[1]));
     _mm256_permutevar8x32_ps(sums, _mm256_setr_epi32(0, 2, 1, 3, 4, 6, 5, 7))
+}
+
+/// As for 512 bits, the halves changing places at the end.
+#[target_feature(enable = "avx2")]
+#[inline]
+fn transpose_256(rows: &[__m256; 8]) -> [__m256; 8] {
+    let mut turned = [_mm256_setzero_ps(); 8];
+    for first in [0, 4] {
+        let [a, b, c, d] = [rows[first], rows[first + 1], rows[first + 2], rows[first + 3]];
+        let (ab, cd) = (_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d));
+        turned[first] = _mm256_shuffle_ps::<FIRST_TWO>(ab, cd);
+        turned[first + 1] = _mm256_shuffle_ps::<LAST_TWO>(ab, cd);
+        let (ab, cd) = (_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d));
+        turned[first + 2] = _mm256_shuffle_ps::<FIRST_TWO>(ab, cd);
+        turned[first + 3] = _mm256_shuffle_ps::<LAST_TWO>(ab, cd);
+    }
+    let mut columns = turned;
+    for i in 0..4 {
+        let (above, below) = (turned[i], turned[i + 4]);
+        columns[i] = _mm256_permute2f128_ps::<0x20>(above, below);
+        columns[i + 4] = _mm256_permute2f128_ps::<0x31>(above, below);
+    }
+    columns
 }

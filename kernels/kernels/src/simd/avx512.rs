@@ -12,6 +12,12 @@ use crate::isa::Kernel;
 type I = __m512i;
 type F = __m512;
 
+/// What shuffles take of two registers: `[a, b]` of either, by quarters or by lanes of one.
+const FIRST_TWO: i32 = 0b01_00_01_00;
+const LAST_TWO: i32 = 0b11_10_11_10;
+const EVEN: i32 = 0b10_00_10_00;
+const ODD: i32 = 0b11_01_11_01;
+
 /// Proof that the CPU has the features below; only [`Avx512::enter`] makes it.
 #[derive(Clone, Copy)]
 pub(crate) struct Avx512(());
@@ -89,6 +95,10 @@ impl Simd for Avx512 {
             let table = unsafe { _mm_loadu_si128(table.as_ptr().cast()) };
             _mm512_shuffle_epi8(_mm512_broadcast_i32x4(table), codes)
         }
+        fn pick(table: &[f32; 16], indices: I) -> F {
+            // SAFETY: reads the 16 floats of the reference; the load needs no alignment.
+            _mm512_permutexvar_ps(indices, unsafe { _mm512_loadu_ps(table.as_ptr()) })
+        }
         fn load_f32(values: &[f32; 16]) -> F {
             // SAFETY: reads the 16 floats of the reference; the load needs no alignment.
             unsafe { _mm512_loadu_ps(values.as_ptr()) }
@@ -156,6 +166,9 @@ impl Simd for Avx512 {
         fn sum_each(rows: &[F; 16]) -> F {
             sum_each(rows)
         }
+        fn transpose(rows: &[F; 16]) -> [F; 16] {
+            transpose(rows)
+        }
         fn prefetch(address: *const u8) {
             _mm_prefetch::<_MM_HINT_T0>(address.cast());
         }
@@ -166,12 +179,6 @@ impl Simd for Avx512 {
 #[target_feature(enable = "avx512f")]
 #[inline]
 fn sum_each(rows: &[F; 16]) -> F {
-    /// `[a, b]` of either, by quarters or by lanes of a quarter.
-    const FIRST_TWO: i32 = 0b01_00_01_00;
-    const LAST_TWO: i32 = 0b11_10_11_10;
-    const EVEN: i32 = 0b10_00_10_00;
-    const ODD: i32 = 0b11_01_11_01;
-
     let mut eight = [_mm512_setzero_ps(); 8];
     for i in 0..8 {
         let (a, b) = (rows[i], rows[i + 8]);
@@ -195,4 +202,33 @@ fn sum_each(rows: &[F; 16]) -> F {
     // The stages left the rows as 0 2 1 3, 8 10 9 11, 4 6 5 7, 12 14 13 15.
     let order = _mm512_setr_epi32(0, 2, 1, 3, 8, 10, 9, 11, 4, 6, 5, 7, 12, 14, 13, 15);
     _mm512_permutexvar_ps(order, sums)
+}
+
+/// First quarters are turned, each within four rows, then the quarters change places.
+#[target_feature(enable = "avx512f")]
+#[inline]
+fn transpose(rows: &[F; 16]) -> [F; 16] {
+    let mut turned = [_mm512_setzero_ps(); 16];
+    for first in (0..16).step_by(4) {
+        let [a, b, c, d] = [rows[first], rows[first + 1], rows[first + 2], rows[first + 3]];
+        let (ab, cd) = (_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d));
+        turned[first] = _mm512_shuffle_ps::<FIRST_TWO>(ab, cd);
+        turned[first + 1] = _mm512_shuffle_ps::<LAST_TWO>(ab, cd);
+        let (ab, cd) = (_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d));
+        turned[first + 2] = _mm512_shuffle_ps::<FIRST_TWO>(ab, cd);
+        turned[first + 3] = _mm512_shuffle_ps::<LAST_TWO>(ab, cd);
+    }
+    let mut columns = turned;
+    for i in 0..4 {
+        let [a, b, c, d] = [turned[i], turned[i + 4], turned[i + 8], turned[i + 12]];
+        let ab = _mm512_shuffle_f32x4::<FIRST_TWO>(a, b);
+        let cd = _mm512_shuffle_f32x4::<FIRST_TWO>(c, d);
+        columns[i] = _mm512_shuffle_f32x4::<EVEN>(ab, cd);
+        columns[i + 4] = _mm512_shuffle_f32x4::<ODD>(ab, cd);
+        let ab = _mm512_shuffle_f32x4::<LAST_TWO>(a, b);
+        let cd = _mm512_shuffle_f32x4::<LAST_TWO>(c, d);
+        columns[i + 8] = _mm512_shuffle_f32x4::<EVEN>(ab, cd);
+        columns[i + 12] = _mm512_shuffle_f32x4::<ODD>(ab, cd);
+    }
+    columns
 }

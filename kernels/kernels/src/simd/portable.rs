@@ -109,6 +109,10 @@ impl Simd for Portable {
         codes.map(|word| i32::from_le_bytes(word.to_le_bytes().map(entry)))
     }
     #[inline(always)]
+    fn pick(self, table: &[f32; 16], indices: Self::I) -> Self::F {
+        indices.map(|index| table[index as usize % LANES])
+    }
+    #[inline(always)]
     fn load_f32(self, values: &[f32; 16]) -> Self::F {
         *values
     }
@@ -188,6 +192,10 @@ impl Simd for Portable {
     #[inline(always)]
     fn sum_each(self, rows: &[Self::F; 16]) -> Self::F {
         rows.map(sum_lanes)
+    }
+    #[inline(always)]
+    fn transpose(self, rows: &[Self::F; 16]) -> [Self::F; 16] {
+        std::array::from_fn(|i| rows.map(|row| row[i]))
     }
     #[inline(always)]
     fn prefetch(self, _address: *const u8) {}

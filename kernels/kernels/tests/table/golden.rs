@@ -33,12 +33,18 @@ pub(crate) fn check_read(name: &str) {
 
 /// Values, then the bytes they are rounded to.
 pub(crate) fn check_write(name: &str) {
+    let (_, _, [stored, expected]) = write(name);
+    assert_eq!(stored, expected, "{name}");
+}
+
+/// Values, the bytes they are rounded to, and those that the file has.
+fn write(name: &str) -> (&'static Dtype, Vec<f32>, [Vec<u8>; 2]) {
     let (dtype, file) = golden(name, "write");
     let blocks = file.len() / (dtype.block_bytes + 4 * dtype.block_len);
     let (values, expected) = file.split_at(4 * blocks * dtype.block_len);
     let mut stored = vec![0; blocks * dtype.block_bytes];
     assert!(dtype.quantize(&floats(values), None, &mut stored), "{name} can be written");
-    assert_eq!(stored, expected, "{name}");
+    (dtype, floats(values), [stored, expected.to_vec()])
 }
 
 #[test]
@@ -71,16 +77,32 @@ fn many_blocks_are_read_as_the_gguf_package_reads_them() {
 }
 
 #[test]
-fn values_are_rounded_as_the_gguf_package_rounds_them() {
-    for name in ["f16", "bf16", "q4_0", "q5_0", "q8_0"] {
+fn plain_values_are_rounded_as_the_gguf_package_rounds_them() {
+    for name in ["f16", "bf16"] {
         check_write(name);
+    }
+}
+
+#[test]
+fn no_block_is_written_worse_than_by_the_gguf_package() {
+    for name in ["q4_0", "q5_0", "q8_0"] {
+        let (dtype, values, both) = write(name);
+        let errors = both.map(|stored| {
+            let mut read = vec![0.0; values.len()];
+            dtype.dequantize(&stored, &mut read);
+            let error =
+                |(a, b): (&[f32], &[f32])| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum();
+            values.chunks(32).zip(read.chunks(32)).map(error).collect::<Vec<f32>>()
+        });
+        let [ours, theirs] = &errors;
+        assert!(ours.iter().zip(theirs).all(|(a, b)| a <= b), "{name}: {errors:?}");
     }
 }
 
 #[test]
 fn dtypes_without_a_writer_say_so() {
     for dtype in blocks() {
-        let written = ["q4_0", "q5_0", "q8_0"].contains(&dtype.name);
+        let written = !["iq1", "iq2", "iq3"].iter().any(|grid| dtype.name.starts_with(grid));
         let (values, mut block) = (vec![0.0; dtype.block_len], vec![0; dtype.block_bytes]);
         assert_eq!(dtype.quantize(&values, None, &mut block), written, "{}", dtype.name);
     }

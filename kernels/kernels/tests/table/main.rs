@@ -8,4 +8,7 @@ mod golden;
 mod matmul;
 mod ops;
 mod own;
+mod plain_rounding;
+mod quantize;
+mod quantize_extremes;
 mod random;

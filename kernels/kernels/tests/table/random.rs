@@ -27,6 +27,12 @@ impl Random {
         (0..count).map(|_| self.float()).collect()
     }
 
+    /// Sums of four uniform values.
+    pub(crate) fn near_normal(&mut self, count: usize) -> Vec<f32> {
+        let mut four = || [(); 4].map(|()| self.float());
+        (0..count).map(|_| four()).map(|[a, b, c, d]| (a + b) + (c + d)).collect()
+    }
+
     pub(crate) fn bytes(&mut self, count: usize) -> Vec<u8> {
         (0..count).map(|_| self.next() as u8).collect()
     }
