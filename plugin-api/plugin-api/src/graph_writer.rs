@@ -330,7 +330,14 @@ impl<'a> GraphWriter<'a> {
             Some(layer) => format!("layers.{layer}.{role}"),
             None => role.to_owned(),
         };
-        self.graph.weights.push(Weight { role, tensor, shape: shape.to_vec(), rows, gguf });
+        let weight = Weight { role, tensor, shape: shape.to_vec(), rows, gguf };
+        // Outside of layers a weight may serve twice: an embedding that is the output matrix too.
+        if self.layer.is_none()
+            && let Some(known) = self.graph.weights.iter().position(|known| *known == weight)
+        {
+            return known;
+        }
+        self.graph.weights.push(weight);
         self.graph.weights.len() - 1
     }
 }

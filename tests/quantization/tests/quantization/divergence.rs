@@ -15,7 +15,7 @@ const RATIO_MAX: f64 = 1.15;
 
 /// The reference set of one model: sequences and the full model's logits.
 pub(crate) struct Reference {
-    sequences: Vec<Vec<u32>>,
+    pub(crate) sequences: Vec<Vec<u32>>,
     logits: Vec<Vec<f32>>,
     golden: Value,
 }
