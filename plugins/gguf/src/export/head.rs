@@ -6,7 +6,7 @@
 
 use super::keys::Keys;
 use super::tensors::Tensor;
-use plugin_api::graph::Graph;
+use plugin_api::graph::{Graph, Node, Op};
 use plugin_api::{Error, Export, Scheme};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -63,6 +63,7 @@ pub(super) fn architecture(export: &Export) -> Result<&str, Error> {
 /// All keys but those of the vocabulary.
 pub(super) fn keys(export: &Export, tensors: &[Tensor]) -> Result<Keys, Error> {
     let architecture = architecture(export)?;
+    check_experts(&export.graph)?;
     let mut keys = Keys::default();
     keys.text("general.architecture", architecture);
     if let Some(name) = &export.checkpoint.name {
@@ -79,6 +80,22 @@ pub(super) fn keys(export: &Export, tensors: &[Tensor]) -> Result<Keys, Error> {
     Ok(keys)
 }
 
+/// A file has no word for layers without experts among layers with them.
+fn check_experts(graph: &Graph) -> Result<(), Error> {
+    let is_moe = |node: &&Node| matches!(node.op, Op::Moe { .. });
+    let is_attention = |node: &&Node| matches!(node.op, Op::Attention { .. });
+    let [with, all] = [
+        graph.nodes.iter().filter(is_moe).count(),
+        graph.nodes.iter().filter(is_attention).count(),
+    ];
+    if with > 0 && with < all {
+        return Err(Error::unsupported(format!(
+            "{with} of {all} layers have experts: a GGUF file can only say all of them or none"
+        )));
+    }
+    Ok(())
+}
+
 fn parameters(export: &Export, architecture: &str) -> Map<String, Value> {
     let mut parameters = Map::new();
     match &export.graph.gguf {
@@ -92,6 +109,7 @@ fn parameters(export: &Export, architecture: &str) -> Map<String, Value> {
             if let Some(length) = parameters.get(&keys).cloned() {
                 parameters.entry(values).or_insert(length);
             }
+            parameters.extend(longrope(&export.graph, architecture));
         }
         None => {
             let said = ["general.architecture", "general.name"];
@@ -106,6 +124,17 @@ fn parameters(export: &Export, architecture: &str) -> Map<String, Value> {
         parameters.retain(|key, _| !key.starts_with(&format!("{architecture}.rope.scaling.")));
     }
     parameters
+}
+
+/// Of longrope the length above which the long list is used, and the factor on cosines and sines.
+fn longrope(graph: &Graph, architecture: &str) -> Vec<(String, Value)> {
+    let Some(table) = graph.rope_tables.first() else { return Vec::new() };
+    let Some(long) = &table.long else { return Vec::new() };
+    let key = |what: &str| format!("{architecture}.rope.scaling.{what}");
+    vec![
+        (key("original_context_length"), long.above.into()),
+        (key("attn_factor"), table.magnitude.into()),
+    ]
 }
 
 /// Lengths and counts are whole numbers in every reader, whatever the law that was read says.

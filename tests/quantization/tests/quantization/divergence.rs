@@ -15,7 +15,7 @@ const RATIO_MAX: f64 = 1.15;
 
 /// The reference set of one model: sequences and the full model's logits.
 pub(crate) struct Reference {
-    pub(crate) sequences: Vec<Vec<u32>>,
+    sequences: Vec<Vec<u32>>,
     logits: Vec<Vec<f32>>,
     golden: Value,
 }
@@ -66,7 +66,7 @@ impl Reference {
 }
 
 /// Sum of p (ln p - ln q), p being the softmax of the first row and q that of the second.
-fn row_divergence(expected: &[f32], found: &[f32]) -> f64 {
+pub(crate) fn row_divergence(expected: &[f32], found: &[f32]) -> f64 {
     let normalizer = |row: &[f32]| {
         let most = row.iter().fold(f64::NEG_INFINITY, |most, x| most.max(f64::from(*x)));
         most + row.iter().map(|x| (f64::from(*x) - most).exp()).sum::<f64>().ln()

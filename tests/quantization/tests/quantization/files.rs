@@ -6,7 +6,7 @@ use std::path::Path;
 use support::{Scratch, data, shared};
 
 /// What another order of sums may change in a logit.
-const LLAMA_TOLERANCE: f32 = 1e-4;
+const STORED_OTHERWISE: f32 = 1e-4;
 
 /// Some tokens that every vocabulary of the set has.
 fn tokens() -> Vec<u32> {
@@ -29,13 +29,11 @@ fn check(plugins: &Plugins, checkpoint: &Path, recipe: &str, tolerance: f32) {
 }
 
 /// Files of the Llama family store the values of a head in another order, so sums over them are
-/// made in another order too; all others have the same bits.
+/// made in another order too, and longrope is stored as divisors, which round; all others have the
+/// same bits.
 fn tolerance(model: &str) -> f32 {
-    if model.starts_with("llama") || model.contains("mistral") || model.contains("llama") {
-        LLAMA_TOLERANCE
-    } else {
-        0.0
-    }
+    let stored_otherwise = ["llama", "mistral", "phi3"].iter().any(|name| model.contains(name));
+    if stored_otherwise { STORED_OTHERWISE } else { 0.0 }
 }
 
 #[test]
@@ -44,7 +42,7 @@ fn a_written_file_gives_the_bits_of_the_model_in_memory() {
     for recipe in ["q8_0", "q4k", "q4_k_m", "f16"] {
         check(&plugins, &data("qwen3-untied/hf"), recipe, 0.0);
     }
-    for model in ["mistral-swa", "tinyllama-stories260K", "starcoder2", "qwen2-moe"] {
+    for model in ["mistral-swa", "tinyllama-stories260K", "starcoder2"] {
         check(&plugins, &data(&format!("{model}/hf")), "q8_0", tolerance(model));
     }
 }
@@ -95,6 +93,12 @@ fn nothing_is_overwritten_and_no_half_file_is_left() {
     assert!(error.contains("use .gguf"), "{error}");
     let error = write("c.gguf", "hqq4").expect_err("GGUF has no such type");
     assert!(error.contains("no type hqq4"), "{error}");
+    let mixed = data("qwen2-moe/hf");
+    let options = LoadOptions::default();
+    let file = scratch.join("e.gguf");
+    let error = export(&plugins.registry, &mixed, &options, &file, &|_, _| {});
+    let error = error.expect_err("dense layers among those with experts").to_string();
+    assert!(error.contains("layers have experts"), "{error}");
     let error = write("d.gguf", "q4q").expect_err("no such recipe");
     assert!(error.contains("`q4q`") && error.contains("q4k"), "{error}");
     let left = std::fs::read_dir(scratch.path()).expect("the folder is ours").count();

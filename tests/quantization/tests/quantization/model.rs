@@ -52,12 +52,6 @@ impl Plugins {
 pub(crate) struct Model(LoadedModel);
 
 impl Model {
-    /// The text of sequences, one after the other.
-    pub(crate) fn text(&self, sequences: &[Vec<u32>]) -> String {
-        let text = |tokens: &Vec<u32>| self.0.tokenizer.decode(tokens, true).expect("known tokens");
-        sequences.iter().map(text).collect()
-    }
-
     /// Logits of every position of a sequence.
     pub(crate) fn logits(&mut self, tokens: &[u32]) -> Vec<f32> {
         let block_size = self.0.limits.block_size;
