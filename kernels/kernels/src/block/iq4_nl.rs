@@ -9,19 +9,14 @@ use crate::quantize::{Levels, Quantize, Quantized, Rounded, Rule, Steps, Stored,
 
 pub(crate) struct Iq4Nl;
 
-/// What the codes stand for.
-pub(super) static LEVELS: Steps = Steps::new([
-    -127.0, -104.0, -83.0, -65.0, -49.0, -35.0, -22.0, -10.0, 1.0, 13.0, 25.0, 38.0, 53.0, 69.0,
-    89.0, 113.0,
-]);
+/// What the codes stand for, with 128 as zero: -127 to 113.
+pub(super) const STEPS: [u8; 16] =
+    [1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241];
+pub(super) static LEVELS: Steps = Steps::new(STEPS, 128);
 
 /// Either end of the levels is tried for the greatest value.
 pub(super) const TARGETS: [f32; 11] =
     [-143.0, -135.0, -127.0, -119.0, -111.0, -103.0, -95.0, 101.0, 107.0, 113.0, 119.0];
-
-/// The levels with 128 as zero: -127 to 113.
-pub(super) const STEPS: [u8; 16] =
-    [1, 24, 45, 63, 79, 93, 106, 118, 129, 141, 153, 166, 181, 197, 217, 241];
 
 impl BlockFormat for Iq4Nl {
     const NAME: &'static str = "iq4_nl";

@@ -13,10 +13,9 @@ use crate::tile::ROW_GROUP;
 pub(crate) struct Mxfp4;
 pub(crate) struct Exponents;
 
-/// What codes stand for in ascending order, the greatest twice.
-static LEVELS: Steps = Steps::new([
-    -12.0, -8.0, -6.0, -4.0, -3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 12.0, 12.0,
-]);
+/// What codes stand for in ascending order, with 16 as zero and the greatest twice.
+static LEVELS: Steps =
+    Steps::new([4, 8, 10, 12, 13, 14, 15, 16, 17, 18, 19, 20, 22, 24, 28, 28], 16);
 
 /// The nibbles of these.
 const NIBBLES: [u8; 16] = [15, 14, 13, 12, 11, 10, 9, 0, 1, 2, 3, 4, 5, 6, 7, 7];

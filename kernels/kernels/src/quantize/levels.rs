@@ -19,11 +19,16 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    pub(crate) const fn new(levels: [f32; LANES]) -> Self {
+    /// The levels are these bytes less `zero`.
+    pub(crate) const fn new(bytes: [u8; LANES], zero: u8) -> Self {
+        let mut levels = [0.0; LANES];
         let mut borders = [f32::NEG_INFINITY; LANES];
-        let mut i = 1;
+        let mut i = 0;
         while i < LANES {
-            borders[i] = (levels[i - 1] + levels[i]) / 2.0;
+            levels[i] = bytes[i] as f32 - zero as f32;
+            if i > 0 {
+                borders[i] = (levels[i - 1] + levels[i]) / 2.0;
+            }
             i += 1;
         }
         Steps { levels, borders }
