@@ -10,11 +10,11 @@ use plugin_api::ErrorKind;
 /// Values of an answer.
 const WIDTH: usize = 48;
 /// Most tokens of a text in a batch.
-const TEXT_MAX: usize = 90;
+pub(crate) const TEXT_MAX: usize = 90;
 
 /// A small BERT: learned positions, both-sided attention, norms after sums, a vector of unit
 /// length.
-fn encoder(how: Pooling, window: Option<usize>, dtype: &'static str) -> Model {
+pub(crate) fn encoder(how: Pooling, window: Option<usize>, dtype: &'static str) -> Model {
     let mut model = Model::new(DecoderShape::SMALL.vocab_size);
     model.graph.output = Output::Embedding;
     let embedded = model.embed(64);
@@ -114,7 +114,12 @@ fn check_batches(model: &Model, setup: Setup, texts: &[Vec<u32>], expected: &[Ve
             .map(|&text| (runner.add(&texts[text]), texts[text].len(), Wanted::Last))
             .collect();
         for (row, text) in runner.step(&runs).into_iter().zip(some) {
-            assert!(bits(&[row]) == expected[text], "text {text}, {} threads, {:?}", setup.threads, setup.limits);
+            assert!(
+                bits(&[row]) == expected[text],
+                "text {text}, {} threads, {:?}",
+                setup.threads,
+                setup.limits
+            );
         }
     }
 }

@@ -4,7 +4,7 @@
 use crate::dtypes;
 use crate::model::{CONTEXT, DecoderShape, Mixture, Model};
 use crate::rng::Rng;
-use crate::runner::{Runner, Setup, Wanted, bits, solo};
+use crate::runner::{LIMITS, Runner, Setup, Wanted, bits, solo};
 use graph::{Graph, Node, Op};
 use plugin_api::{Compute, DtypeLookup, RowSource, WeightData};
 use plugin_cpu::Cpu;

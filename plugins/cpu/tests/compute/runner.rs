@@ -181,6 +181,14 @@ pub(crate) fn solo(model: &Model, setup: Setup, tokens: &[u32], chunk: usize) ->
     logits
 }
 
+/// The answer for all of `tokens`, run alone in one step.
+pub(crate) fn alone(model: &Model, setup: Setup, tokens: &[u32]) -> Vec<Vec<f32>> {
+    if model.is_pooled() {
+        return pooled(model, setup, tokens);
+    }
+    solo(model, setup, tokens, tokens.len())
+}
+
 pub(crate) fn bits(rows: &[Vec<f32>]) -> Vec<Vec<u32>> {
     rows.iter().map(|row| row.iter().map(|value| value.to_bits()).collect()).collect()
 }
