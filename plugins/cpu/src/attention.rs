@@ -2,8 +2,9 @@
 //!
 //! A chunk is one kv head and a tile of rows of one sequence, so that keys and values are read
 //! once for all query heads and rows of the tile. The keys and values of the step were stored by
-//! the row stage before. Bits of a row depend on its position and its sequence, never on its tile.
-//! Where rows see later positions too, the check of the batch made sure that those are in the step.
+//! the row stage before. Bits of a row depend on its position and its sequence, never on its tile
+//! or the size of blocks. Where rows see later positions too, the check of the batch made sure
+//! that those are in the step.
 
 use crate::batch::range;
 use crate::frame::Frame;
