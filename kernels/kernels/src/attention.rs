@@ -1,20 +1,20 @@
 //! Attention of the query heads that share one kv head, over a paged KV cache.
 //!
 //! Keys and values come as runs of consecutive positions, in order. The softmax is kept as a
-//! running maximum and sum that are corrected once per run, so a result's bits depend on the
-//! query, the keys and values it sees and where runs end, and on nothing else: neither on the
-//! other rows of the step nor on how many positions of a run are hidden from it. It must not
-//! know block tables: callers walk them.
+//! running maximum and sum that are corrected once per group of 64 positions, and groups start at
+//! multiples of 64. So a row's bits depend on its query, the positions it sees, and their keys and
+//! values, and on nothing else: neither on where runs start and end, nor on hidden positions
+//! around them, nor on the other rows. It must not know block tables: callers walk them.
 
+mod group;
 mod phases;
-mod run;
 
 use std::ops::Range;
 
 use crate::isa::{Isa, dispatch};
 use crate::simd::Lanes;
+use group::{Store, TILES};
 use phases::{Attend, SoftmaxState};
-use run::Store;
 
 /// Element type of a KV cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -45,7 +45,7 @@ pub struct AttentionSpec {
     pub softcap: Option<f32>,
 }
 
-/// Consecutive positions of one kv head inside one block.
+/// Consecutive positions of one kv head that lie together: a block or a part of one.
 #[derive(Clone, Copy, Debug)]
 pub struct KvRun<'a> {
     /// `count` rows of `head_dim` elements.
@@ -60,8 +60,10 @@ pub struct KvRun<'a> {
 pub struct QueryRows<'a> {
     /// `[row][heads_per_kv][head_dim]`.
     pub query: &'a [f32],
-    /// The positions each row sees, counted from the first position of the first run.
+    /// The positions each row sees, as far as the runs have them.
     pub visible: &'a [Range<usize>],
+    /// The position at which the first run starts.
+    pub begin: usize,
     /// One logit per head that takes its share of the softmax and gives nothing.
     pub sink: Option<&'a [f32]>,
 }
@@ -73,36 +75,16 @@ pub struct AttentionScratch {
     values: Vec<Lanes>,
     query: Vec<Lanes>,
     sums: Vec<Lanes>,
-    scores: Vec<Lanes>,
+    scores: Vec<[Lanes; TILES]>,
     states: Vec<SoftmaxState>,
 }
 
-/// Attention of one query row that sees every position of `runs`; `out` is laid out as `query`,
-/// `[heads_per_kv][head_dim]`. Without any position and sink, the result is zero.
+/// Attention of several query rows, each with the bits it has alone; `out` is laid out as their
+/// query. Keys and values are read once for all rows. A row that sees no position gives zero.
 ///
 /// # Panics
-/// If `query`, `out`, `sink` or a run is not as long as `spec` says.
-#[expect(clippy::too_many_arguments, reason = "inputs, working memory and output of one kernel")]
+/// If the queries, `out`, the sink or a run are not as long as `spec` says.
 pub fn attend<'a>(
-    spec: &AttentionSpec,
-    kv: KvDtype,
-    query: &[f32],
-    runs: impl Iterator<Item = KvRun<'a>>,
-    sink: Option<&[f32]>,
-    scratch: &mut AttentionScratch,
-    out: &mut [f32],
-) {
-    let everything = Range { start: 0, end: usize::MAX };
-    let rows = QueryRows { query, visible: std::slice::from_ref(&everything), sink };
-    attend_rows(spec, kv, rows, runs, scratch, out);
-}
-
-/// Attention of several query rows, each with the bits that [`attend`] would give it over the
-/// runs cut to what it sees. Keys and values are read once for all rows.
-///
-/// # Panics
-/// As [`attend`].
-pub fn attend_rows<'a>(
     spec: &AttentionSpec,
     kv: KvDtype,
     rows: QueryRows<'_>,

@@ -7,9 +7,9 @@
 //! # Exactness
 //!
 //! An output element has the same bits whatever the batch around it, the split of rows between
-//! threads and the instruction set. Each kernel is written once against `simd::Simd`, whose
-//! sixteen lanes mean the same on every instruction set, and a lane never meets another lane
-//! except in one fixed order.
+//! threads, the cut of a KV cache into blocks and the instruction set. Each kernel is written once
+//! against `simd::Simd`, whose sixteen lanes mean the same on every instruction set, and a lane
+//! never meets another lane except in one fixed order.
 //!
 //! # Adding a block dtype
 //!

@@ -2,15 +2,16 @@
 //!
 //! A chunk is one kv head and a tile of rows of one sequence, so that keys and values are read
 //! once for all query heads and rows of the tile. The keys and values of the step were stored by
-//! the row stage before. Bits of a row depend on its position and its sequence, never on its tile.
-//! Where rows see later positions too, the check of the batch made sure that those are in the step.
+//! the row stage before. Bits of a row depend on its position and its sequence, never on its tile
+//! or the size of blocks. Where rows see later positions too, the check of the batch made sure
+//! that those are in the step.
 
 use crate::batch::range;
 use crate::frame::Frame;
 use crate::kv::KvHead;
 use crate::plan::BufferId;
 use crate::pool;
-use kernels::attention::{AttentionScratch, AttentionSpec, KvRun, QueryRows, attend_rows};
+use kernels::attention::{AttentionScratch, AttentionSpec, KvRun, QueryRows, attend};
 use plugin_api::{Error, StepBatch};
 use std::ops::Range;
 
@@ -104,17 +105,17 @@ impl AttentionStage {
         }
         out.clear();
         out.resize(query.len(), 0.0);
+        let rows = QueryRows { query, visible, begin: positions.start, sink: None };
         let runs = self.runs(frame, tile, head, positions);
-        let rows = QueryRows { query, visible, sink: None };
-        attend_rows(&self.spec, frame.kv.dtype(), rows, runs, scratch, out);
+        attend(&self.spec, frame.kv.dtype(), rows, runs, scratch, out);
         for (row, out) in tile.rows.clone().zip(out.chunks_exact(width)) {
             // SAFETY: only this chunk has these heads of this row.
             unsafe { self.heads(frame, self.out, row, head) }.copy_from_slice(out);
         }
     }
 
-    /// Fills in what each row of the tile sees, counted from the first of the positions that are
-    /// returned: all that the tile sees, from the beginning of a block.
+    /// Fills in the positions that each row of the tile sees, and returns those from the first to
+    /// the last of them.
     fn visible(
         &self,
         frame: &Frame<'_>,
@@ -130,12 +131,8 @@ impl AttentionStage {
             *visible = next.saturating_sub(window)..end.min(context);
         }
         let begin = visible.iter().map(|visible| visible.start).min().unwrap_or(0);
-        let begin = begin - begin % frame.kv.block_size();
-        for visible in &mut *visible {
-            *visible = visible.start - begin..visible.end - begin;
-        }
-        let count = visible.iter().map(|visible| visible.end).max().unwrap_or(0);
-        begin..begin + count
+        let end = visible.iter().map(|visible| visible.end).max().unwrap_or(0);
+        begin..end
     }
 
     /// The keys and values of those positions, block by block.
@@ -150,10 +147,14 @@ impl AttentionStage {
         let table = &frame.batch.block_tables[entries];
         let block_size = frame.kv.block_size();
         let head = KvHead { cache: self.cache, head };
-        (positions.start / block_size..positions.end.div_ceil(block_size)).map(move |index| {
-            let count = block_size.min(positions.end - index * block_size);
+        let blocks = positions.start / block_size..positions.end.div_ceil(block_size);
+        blocks.map(move |index| {
+            let first = index * block_size;
+            let places =
+                positions.start.saturating_sub(first)..block_size.min(positions.end - first);
+            let count = places.len();
             // SAFETY: keys and values are written by row stages only.
-            let [keys, values] = unsafe { frame.kv.read(head, table[index] as usize, count) };
+            let [keys, values] = unsafe { frame.kv.read(head, table[index] as usize, places) };
             KvRun { keys, values, count }
         })
     }

@@ -9,6 +9,7 @@ use crate::memory::Region;
 use graph::CacheSpec;
 use kernels::attention::{KvDtype, store_kv};
 use plugin_api::{Error, SessionLimits};
+use std::ops::Range;
 
 /// Sizes of the store, before anything is allocated.
 #[derive(Debug, Clone)]
@@ -142,18 +143,24 @@ impl KvStore {
         }
     }
 
-    /// Keys and values of the first `count` places of a block.
+    /// Keys and values of some places of a block.
     ///
     /// # Safety
     /// Nobody writes the block while the slices live.
-    pub(crate) unsafe fn read(&self, head: KvHead, block: usize, count: usize) -> [&[u8]; 2] {
+    pub(crate) unsafe fn read(
+        &self,
+        head: KvHead,
+        block: usize,
+        places: Range<usize>,
+    ) -> [&[u8]; 2] {
         let (_, head_dim) = self.shape(head.cache);
-        assert!(count <= self.layout.block_size, "places of one block");
-        let bytes = count * head_dim * self.layout.dtype.bytes();
+        assert!(places.end <= self.layout.block_size, "places of one block");
+        let row_bytes = head_dim * self.layout.dtype.bytes();
         self.starts(head, block).map(|start| {
+            let (at, bytes) = (start + places.start * row_bytes, places.len() * row_bytes);
             // SAFETY: the places of one head in one block lie inside the region, and the caller
             // says that nobody writes them.
-            unsafe { std::slice::from_raw_parts(self.region.at(start), bytes) }
+            unsafe { std::slice::from_raw_parts(self.region.at(at), bytes) }
         })
     }
 

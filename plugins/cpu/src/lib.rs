@@ -3,8 +3,8 @@
 //! A graph becomes a plan of stages once, at load; a step checks its batch and runs the
 //! stages, each a parallel region of the one thread pool of the process. Numbers come from the
 //! crate `kernels` (plain dtypes, norms, attention) and from quantization plugins (block dtypes).
-//! Each row of a step has the same bits whatever else is in the batch, however a prompt is cut and
-//! however many threads there are. The plugin knows no architecture, file or request.
+//! Each row of a step has the same bits whatever else is in the batch, however a prompt is cut,
+//! however large KV blocks are and however many threads there are. The plugin knows no architecture, file or request.
 //!
 //! | file | holds |
 //! |---|---|

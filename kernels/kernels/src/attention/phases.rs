@@ -1,15 +1,15 @@
 //! The arithmetic of attention: scores, running softmax, weighted values.
 //!
-//! A run goes through three phases for all its readers together: scores, softmax, weighted
-//! values. Keys and values are widened to f32 sixteen positions at a time, once for all readers,
-//! and stay in the nearest cache meanwhile. Scores are dots over lanes; the softmax sum and the
-//! weighted values go position by position, so a hidden position at either end of a run leaves
-//! no trace. It must not let the elements of hidden positions, which may be anything, into a
-//! result.
+//! A group of positions goes through three phases for all its readers together: scores, softmax,
+//! weighted values. Keys and values are widened to f32 sixteen positions at a time, once for all
+//! readers, and stay in the nearest cache meanwhile. A position always has the same lane of the
+//! same tile, the weight of a hidden one adds zero to the softmax sum, and weighted values are
+//! added position by position: hidden positions around the seen ones leave no trace. It must not
+//! let their elements, which may be anything, into a result, nor look at where runs end.
 
 use std::ops::Range;
 
-use super::run::Run;
+use super::group::{Group, Groups, TILES};
 use super::{AttentionScratch, AttentionSpec, KvDtype, KvRun, QueryRows};
 use crate::activation::{Map, Softcap};
 use crate::isa::{Isa, Kernel, dispatch};
@@ -24,7 +24,7 @@ const WIDE: usize = 4;
 pub(crate) struct SoftmaxState {
     most: f32,
     sum: f32,
-    /// What the last run made of earlier sums.
+    /// What the last group made of earlier sums.
     correction: f32,
 }
 
@@ -51,17 +51,11 @@ impl Kernel for Attend<'_, '_> {
     fn call<S: Simd>(self, s: S) {
         let Attend { spec, kv, rows, runs, scratch, out } = self;
         begin(spec, rows, scratch);
-        let row_bytes = spec.head_dim * kv.bytes();
-        let mut position = 0;
-        for run in runs {
-            let lengths = (run.keys.len(), run.values.len());
-            let expected = run.count * row_bytes;
-            assert_eq!(lengths, (expected, expected), "a run has count rows of keys and values");
-            let run = Run { kv: run, dtype: kv, row_bytes, position, visible: rows.visible };
-            score(s, spec, &run, scratch);
-            weigh(s, spec, &run, scratch);
-            accumulate(s, spec, &run, scratch);
-            position += run.kv.count;
+        let mut groups = Groups::new(runs, rows, kv, spec.head_dim * kv.bytes());
+        while let Some(group) = groups.next() {
+            score(s, spec, &group, scratch);
+            weigh(s, spec, &group, scratch);
+            accumulate(s, spec, &group, scratch);
         }
         finish(spec, scratch, out);
     }
@@ -77,15 +71,15 @@ fn width(spec: &AttentionSpec) -> usize {
 fn begin(spec: &AttentionSpec, rows: QueryRows<'_>, scratch: &mut AttentionScratch) {
     let width = width(spec);
     let heads = rows.visible.len() * spec.heads_per_kv;
-    for (lanes, len) in [
-        (&mut scratch.query, heads * width),
-        (&mut scratch.sums, heads * width),
-        (&mut scratch.keys, LANES * width),
-        (&mut scratch.values, LANES * width),
-    ] {
+    for lanes in [&mut scratch.query, &mut scratch.sums] {
         lanes.clear();
-        lanes.resize(len, Lanes::ZERO);
+        lanes.resize(heads * width, Lanes::ZERO);
     }
+    // Of these, only hidden positions are read before they are written.
+    for lanes in [&mut scratch.keys, &mut scratch.values] {
+        lanes.resize(LANES * width, Lanes::ZERO);
+    }
+    scratch.scores.resize(heads, [Lanes::ZERO; TILES]);
     let padded = scratch.query.chunks_exact_mut(width.max(1));
     for (padded, head) in padded.zip(rows.query.chunks_exact(spec.head_dim.max(1))) {
         for (padded, values) in padded.iter_mut().zip(head.chunks(LANES)) {
@@ -104,19 +98,21 @@ fn begin(spec: &AttentionSpec, rows: QueryRows<'_>, scratch: &mut AttentionScrat
     }));
 }
 
+/// The lanes of a tile that are among some places of its group.
+#[inline(always)]
+fn lanes(tile: usize, places: &Range<usize>) -> Range<usize> {
+    let lane = |place: usize| place.saturating_sub(tile * LANES).min(LANES);
+    lane(places.start)..lane(places.end)
+}
+
 /// First phase: the scores of every head with every position that one of its tiles has.
 #[inline(always)]
-fn score<S: Simd>(s: S, spec: &AttentionSpec, run: &Run<'_>, scratch: &mut AttentionScratch) {
-    let (width, stride) = (width(spec), run.stride());
-    let len = scratch.states.len() * stride;
-    if scratch.scores.len() < len {
-        scratch.scores.resize(len, Lanes::ZERO);
-    }
-    for (index, tile) in run.tiles().enumerate() {
-        run.widen(s, run.rows(run.kv.keys, &tile), &mut scratch.keys);
-        for row in 0..run.visible.len() {
-            let seen = run.seen(row);
-            if seen.start >= tile.end || seen.end <= tile.start {
+fn score<S: Simd>(s: S, spec: &AttentionSpec, group: &Group<'_>, scratch: &mut AttentionScratch) {
+    let width = width(spec);
+    for tile in group.tiles() {
+        group.widen(s, tile, |kv| kv.keys, &mut scratch.keys);
+        for row in 0..group.visible.len() {
+            if lanes(tile, &group.seen(row)).is_empty() {
                 continue;
             }
             for head in row * spec.heads_per_kv..(row + 1) * spec.heads_per_kv {
@@ -126,7 +122,7 @@ fn score<S: Simd>(s: S, spec: &AttentionSpec, run: &Run<'_>, scratch: &mut Atten
                     Some(cap) => Softcap(cap).apply(s, products),
                     None => products,
                 };
-                s.store(bounded, &mut scratch.scores[head * stride + index].0);
+                s.store(bounded, &mut scratch.scores[head][tile].0);
             }
         }
     }
@@ -167,15 +163,14 @@ fn key_products<S: Simd, const N: usize>(
 
 /// Second phase: turns the seen scores into weights relative to the new maximum.
 #[inline(always)]
-fn weigh<S: Simd>(s: S, spec: &AttentionSpec, run: &Run<'_>, scratch: &mut AttentionScratch) {
-    let stride = run.stride();
-    for (head, state) in scratch.states.iter_mut().enumerate() {
-        let seen = run.seen(head / spec.heads_per_kv);
+fn weigh<S: Simd>(s: S, spec: &AttentionSpec, group: &Group<'_>, scratch: &mut AttentionScratch) {
+    let heads = scratch.states.iter_mut().zip(&mut scratch.scores);
+    for (head, (state, scores)) in heads.enumerate() {
+        let seen = group.seen(head / spec.heads_per_kv);
         if seen.is_empty() {
             continue;
         }
-        let tiles = seen.start / LANES..seen.end.div_ceil(LANES);
-        let scores = &mut scratch.scores[head * stride..][tiles];
+        let scores = &mut scores[seen.start / LANES..seen.end.div_ceil(LANES)];
         let begin = seen.start % LANES;
         hide(scores, begin..begin + seen.len());
         let mut most = s.splat(state.most);
@@ -183,18 +178,18 @@ fn weigh<S: Simd>(s: S, spec: &AttentionSpec, run: &Run<'_>, scratch: &mut Atten
             most = s.max(most, s.load_f32(&scores.0));
         }
         let most = greatest(s, most);
-        let mut added = 0.0;
-        for scores in &mut *scores {
-            s.store(exp(s, s.sub(s.load_f32(&scores.0), s.splat(most))), &mut scores.0);
-            // Weights of hidden positions are zero, which changes no sum.
-            for weight in scores.0 {
-                added += weight;
-            }
+        // Hidden positions have the weight zero, which changes no sum.
+        let mut added = s.splat(0.0);
+        for scores in scores {
+            let weights = exp(s, s.sub(s.load_f32(&scores.0), s.splat(most)));
+            s.store(weights, &mut scores.0);
+            added = s.add(added, weights);
         }
         let mut correction = Lanes::ZERO;
         s.store(exp(s, s.splat(state.most - most)), &mut correction.0);
         let [correction, ..] = correction.0;
-        *state = SoftmaxState { most, sum: state.sum.mul_add(correction, added), correction };
+        let sum = state.sum.mul_add(correction, s.sum(added));
+        *state = SoftmaxState { most, sum, correction };
     }
 }
 
@@ -228,23 +223,27 @@ fn greatest<S: Simd>(s: S, values: S::F) -> f32 {
 
 /// Third phase: `sums = sums * correction + Σ weight * value`.
 #[inline(always)]
-fn accumulate<S: Simd>(s: S, spec: &AttentionSpec, run: &Run<'_>, scratch: &mut AttentionScratch) {
-    let (width, stride) = (width(spec), run.stride());
-    for (index, tile) in run.tiles().enumerate() {
-        run.widen(s, run.rows(run.kv.values, &tile), &mut scratch.values);
-        for row in 0..run.visible.len() {
-            let seen = run.seen(row);
-            let here = seen.start.max(tile.start)..seen.end.min(tile.end);
+fn accumulate<S: Simd>(
+    s: S,
+    spec: &AttentionSpec,
+    group: &Group<'_>,
+    scratch: &mut AttentionScratch,
+) {
+    let width = width(spec);
+    for tile in group.tiles() {
+        group.widen(s, tile, |kv| kv.values, &mut scratch.values);
+        for row in 0..group.visible.len() {
+            let seen = group.seen(row);
+            let here = lanes(tile, &seen);
             if here.is_empty() {
                 continue;
             }
             for head in row * spec.heads_per_kv..(row + 1) * spec.heads_per_kv {
                 // Earlier sums are corrected once, with the first positions that are added.
-                let first = here.start == seen.start;
+                let first = tile == seen.start / LANES;
                 let correction = if first { scratch.states[head].correction } else { 1.0 };
-                let weights = &scratch.scores[head * stride + index].0;
-                let seen = here.start - tile.start..here.end - tile.start;
-                let terms = Terms { correction, weights, seen };
+                let weights = &scratch.scores[head][tile].0;
+                let terms = Terms { correction, weights, seen: here.clone() };
                 let sums = &mut scratch.sums[head * width..(head + 1) * width];
                 terms.add_to(s, &scratch.values, sums);
             }
@@ -313,7 +312,7 @@ fn finish(spec: &AttentionSpec, scratch: &AttentionScratch, out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::run::Store;
+    use super::super::group::Store;
     use super::*;
 
     /// Values without a pattern that a wrong index could hide in.
@@ -327,18 +326,19 @@ mod tests {
         dst
     }
 
-    fn run(isa: Isa, kv: KvDtype, head_dim: usize, softcap: Option<f32>) -> Vec<u32> {
+    /// Rows from position 40 on, over runs of `cut` positions.
+    fn run(isa: Isa, kv: KvDtype, shape: (usize, Option<f32>), cut: usize) -> Vec<u32> {
+        const COUNT: usize = 150;
+        let (head_dim, softcap) = shape;
         let spec = AttentionSpec { heads_per_kv: 3, head_dim, scale: 0.3, softcap };
-        let keys = stored(isa, kv, &floats(1, 50 * head_dim));
-        let values = stored(isa, kv, &floats(2, 50 * head_dim));
-        let row = 20 * head_dim * kv.bytes();
-        let mut runs = keys.chunks(row).zip(values.chunks(row)).map(|(keys, values)| KvRun {
-            keys,
-            values,
-            count: keys.len() / (head_dim * kv.bytes()),
-        });
-        let query = floats(3, 2 * 3 * head_dim);
-        let rows = QueryRows { query: &query, visible: &[0..50, 7..33], sink: None };
+        let keys = stored(isa, kv, &floats(1, COUNT * head_dim));
+        let values = stored(isa, kv, &floats(2, COUNT * head_dim));
+        let row = head_dim * kv.bytes();
+        let runs = keys.chunks(cut * row).zip(values.chunks(cut * row));
+        let mut runs = runs.map(|(keys, values)| KvRun { keys, values, count: keys.len() / row });
+        let query = floats(3, 4 * 3 * head_dim);
+        let visible = &[40..190, 47..73, 60..129, 189..190];
+        let rows = QueryRows { query: &query, visible, begin: 40, sink: None };
         let mut out = vec![0.0; query.len()];
         let mut scratch = AttentionScratch::default();
         let scratch = &mut scratch;
@@ -347,12 +347,14 @@ mod tests {
     }
 
     #[test]
-    fn attention_has_the_same_bits_on_every_instruction_set() {
+    fn attention_has_the_same_bits_on_every_instruction_set_and_for_every_cut() {
         for kv in [KvDtype::F32, KvDtype::F16] {
-            for (head_dim, softcap) in [(64, None), (128, Some(5.0)), (20, None), (112, None)] {
-                let expected = run(Isa::Portable, kv, head_dim, softcap);
+            for shape in [(64, None), (128, Some(5.0)), (20, None), (112, None)] {
+                let expected = run(Isa::Portable, kv, shape, 150);
                 for isa in Isa::available() {
-                    assert!(run(isa, kv, head_dim, softcap) == expected, "{isa:?}, {head_dim}");
+                    for cut in [1, 5, 16, 24, 32, 100, 150] {
+                        assert!(run(isa, kv, shape, cut) == expected, "{isa:?}, {shape:?}, {cut}");
+                    }
                 }
             }
         }

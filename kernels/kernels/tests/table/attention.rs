@@ -3,12 +3,12 @@
 use std::ops::Range;
 
 use kernels::attention::{
-    AttentionScratch, AttentionSpec, KvDtype, KvRun, QueryRows, attend, attend_rows, store_kv,
+    AttentionScratch, AttentionSpec, KvDtype, KvRun, QueryRows, attend, store_kv,
 };
 
 use crate::random::Random;
 
-/// A query row, its cache and the block size the cache is cut by.
+/// A query row and a cache.
 struct Case {
     spec: AttentionSpec,
     kv: KvDtype,
@@ -16,7 +16,12 @@ struct Case {
     keys: Vec<u8>,
     values: Vec<u8>,
     sink: Option<Vec<f32>>,
-    block: usize,
+}
+
+/// Positions and the lengths of the runs that have them.
+struct Cut<'a> {
+    positions: Range<usize>,
+    lengths: &'a [usize],
 }
 
 fn stored(kv: KvDtype, x: &[f32]) -> Vec<u8> {
@@ -44,28 +49,37 @@ impl Case {
         let query: Vec<f32> =
             random.floats(heads_per_kv * head_dim).iter().map(|x| x * 8.0).collect();
         let spec = AttentionSpec { heads_per_kv, head_dim, scale, softcap: None };
-        Case { spec, kv, query, keys, values, sink: None, block: 16 }
+        Case { spec, kv, query, keys, values, sink: None }
     }
 
-    /// The runs of some positions, cut at block borders.
-    fn runs(&self, positions: Range<usize>) -> impl Iterator<Item = KvRun<'_>> {
+    /// The positions in runs of these lengths, over and over.
+    fn runs<'a>(&'a self, cut: Cut<'a>) -> impl Iterator<Item = KvRun<'a>> {
         let row = self.spec.head_dim * self.kv.bytes();
-        let mut begin = positions.start;
+        let Cut { mut positions, lengths } = cut;
+        let mut lengths = lengths.iter().cycle();
         std::iter::from_fn(move || {
-            let end = positions.end.min((begin / self.block + 1) * self.block);
-            let bytes = begin * row..end * row;
-            let count = end.checked_sub(begin).filter(|count| *count > 0)?;
-            begin = end;
-            Some(KvRun { keys: &self.keys[bytes.clone()], values: &self.values[bytes], count })
+            let count = (*lengths.next()?).min(positions.len());
+            let bytes = positions.start * row..(positions.start + count) * row;
+            positions.start += count;
+            let run = KvRun { keys: &self.keys[bytes.clone()], values: &self.values[bytes], count };
+            (count > 0).then_some(run)
         })
     }
 
-    fn run(&self, positions: Range<usize>) -> Vec<f32> {
-        let mut out = vec![f32::NAN; self.query.len()];
+    /// The rows of `query`.
+    fn rows(&self, query: &[f32], visible: &[Range<usize>], cut: Cut<'_>) -> Vec<f32> {
+        let mut out = vec![f32::NAN; query.len()];
+        let (begin, sink) = (cut.positions.start, self.sink.as_deref());
+        let rows = QueryRows { query, visible, begin, sink };
         let mut scratch = AttentionScratch::default();
-        let (runs, sink) = (self.runs(positions), self.sink.as_deref());
-        attend(&self.spec, self.kv, &self.query, runs, sink, &mut scratch, &mut out);
+        attend(&self.spec, self.kv, rows, self.runs(cut), &mut scratch, &mut out);
         out
+    }
+
+    /// The case's row, which sees all of the positions.
+    fn run(&self, positions: Range<usize>) -> Vec<f32> {
+        let cut = Cut { positions: positions.clone(), lengths: &[16] };
+        self.rows(&self.query, &[positions], cut)
     }
 
     fn expected(&self, head: usize, positions: Range<usize>) -> Vec<f64> {
@@ -140,32 +154,58 @@ fn scores_far_apart_do_not_overflow() {
     assert!(case.run(0..40).iter().all(|x| x.is_finite() && x.abs() <= 1.0));
 }
 
-/// Many rows at once against one row over just the positions it sees.
-fn check_rows(kv: KvDtype, window: usize, block: usize) {
-    let (heads, dim, positions) = (2, 48, 75);
-    let case = Case { block, ..Case::new(kv, heads, dim, positions) };
-    let visible: Vec<_> =
-        (1..=positions).map(|end: usize| end.saturating_sub(window)..end).collect();
-    let query = Random::new(9).floats(positions * heads * dim);
-    let mut out = vec![f32::NAN; query.len()];
-    let mut scratch = AttentionScratch::default();
-    let rows = QueryRows { query: &query, visible: &visible, sink: None };
-    attend_rows(&case.spec, kv, rows, case.runs(0..positions), &mut scratch, &mut out);
-    for (row, visible) in visible.into_iter().enumerate() {
-        let range = row * heads * dim..(row + 1) * heads * dim;
-        let single =
-            Case { query: query[range.clone()].to_vec(), ..Case::new(kv, heads, dim, positions) };
-        let single = Case { block, ..single };
-        let bits = |x: &[f32]| x.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
-        assert!(bits(&single.run(visible)) == bits(&out[range]), "row {row}, window {window}");
+/// Every row of a sequence in random tiles over random runs against the row alone over one run
+/// of just the positions it sees.
+fn check_tiles(case: &Case, window: usize, causal: bool) {
+    const POSITIONS: usize = 200;
+    let mut random = Random::new((window + case.spec.head_dim) as u64);
+    let width = case.query.len();
+    let query = random.floats(POSITIONS * width);
+    let visible: Vec<_> = (0..POSITIONS)
+        .map(|row| {
+            let end = if causal { row + 1 } else { row.saturating_add(window).min(POSITIONS) };
+            (row + 1).saturating_sub(window)..end
+        })
+        .collect();
+    let alone = |row: usize| {
+        let query = &query[row * width..(row + 1) * width];
+        let cut = Cut { positions: visible[row].clone(), lengths: &[POSITIONS] };
+        case.rows(query, &visible[row..=row], cut)
+    };
+    let expected: Vec<_> = (0..POSITIONS).flat_map(alone).map(f32::to_bits).collect();
+    for length_max in [1, 3, 20, 40, 150] {
+        let mut row = 0;
+        while row < POSITIONS {
+            let mut up_to = |most: usize| 1 + random.next() as usize % most;
+            let rows = row..POSITIONS.min(row + up_to(16));
+            // Runs may start before and end after what the rows see.
+            let (first, last) = (visible[row].start, visible[rows.end - 1].end);
+            let positions = first + 1 - up_to(first + 1)..last + up_to(POSITIONS + 1 - last) - 1;
+            let lengths: Vec<_> = (0..5).map(|_| up_to(length_max)).collect();
+            let cut = Cut { positions: positions.clone(), lengths: &lengths };
+            let elements = rows.start * width..rows.end * width;
+            let found = case.rows(&query[elements.clone()], &visible[rows.clone()], cut);
+            let found: Vec<_> = found.into_iter().map(f32::to_bits).collect();
+            assert!(
+                found == expected[elements],
+                "rows {rows:?} over {positions:?} in {lengths:?}, window {window}, {:?}",
+                case.spec
+            );
+            row = rows.end;
+        }
     }
 }
 
 #[test]
-fn prefill_rows_have_the_bits_of_decode() {
+fn a_row_has_the_same_bits_in_every_tile_and_over_every_cut_into_runs() {
     for kv in [KvDtype::F32, KvDtype::F16] {
-        for (window, block) in [(usize::MAX, 16), (usize::MAX, 32), (20, 16), (1, 8), (33, 64)] {
-            check_rows(kv, window, block);
+        for (window, causal) in
+            [(200, true), (200, false), (1, true), (20, true), (20, false), (64, true), (77, false)]
+        {
+            let case = Case::new(kv, 2, 48, 200);
+            check_tiles(&case, window, causal);
+            let spec = AttentionSpec { softcap: Some(2.0), ..case.spec };
+            check_tiles(&Case { spec, sink: Some(vec![0.5, -1.0]), ..case }, window, causal);
         }
     }
 }
@@ -174,27 +214,35 @@ fn prefill_rows_have_the_bits_of_decode() {
 fn scratch_of_another_call_changes_nothing() {
     let (small, large) = (Case::new(KvDtype::F16, 1, 20, 5), Case::new(KvDtype::F32, 3, 128, 90));
     let mut scratch = AttentionScratch::default();
-    let mut out = vec![0.0; large.query.len()];
-    attend(&large.spec, large.kv, &large.query, large.runs(0..90), None, &mut scratch, &mut out);
-    let mut out = vec![0.0; small.query.len()];
-    attend(&small.spec, small.kv, &small.query, small.runs(0..5), None, &mut scratch, &mut out);
-    assert_eq!(out, small.run(0..5));
+    let mut run = |case: &Case, positions: Range<usize>| {
+        let mut out = vec![0.0; case.query.len()];
+        let visible = std::slice::from_ref(&positions);
+        let rows = QueryRows { query: &case.query, visible, begin: positions.start, sink: None };
+        let runs = case.runs(Cut { positions: positions.clone(), lengths: &[16] });
+        attend(&case.spec, case.kv, rows, runs, &mut scratch, &mut out);
+        out
+    };
+    for _ in 0..2 {
+        assert_eq!(run(&large, 0..90), large.run(0..90));
+        assert_eq!(run(&small, 0..5), small.run(0..5));
+        assert_eq!(run(&large, 37..71), large.run(37..71));
+    }
 }
 
 #[test]
-fn hidden_slots_may_hold_anything() {
-    let mut case = Case::new(KvDtype::F32, 2, 32, 32);
-    let clean = case.run(0..20);
-    for bytes in [&mut case.keys, &mut case.values] {
-        for value in bytes[20 * 32 * 4..].as_chunks_mut::<4>().0 {
-            *value = f32::NAN.to_le_bytes();
+fn hidden_positions_may_hold_anything() {
+    const SEEN: Range<usize> = 20..75;
+    for kv in [KvDtype::F32, KvDtype::F16] {
+        let mut case = Case::new(kv, 2, 32, 100);
+        let clean = case.run(SEEN);
+        let row = 32 * kv.bytes();
+        let nan = stored(kv, &[f32::NAN]);
+        for bytes in [&mut case.keys, &mut case.values] {
+            for hidden in [0..SEEN.start * row, SEEN.end * row..100 * row] {
+                bytes[hidden].chunks_exact_mut(nan.len()).for_each(|x| x.copy_from_slice(&nan));
+            }
         }
+        let cut = Cut { positions: 0..100, lengths: &[32] };
+        assert_eq!(case.rows(&case.query, &[SEEN], cut), clean);
     }
-    let visible = Range { start: 0, end: 20 };
-    let visible = std::slice::from_ref(&visible);
-    let rows = QueryRows { query: &case.query, visible, sink: None };
-    let mut out = vec![0.0; case.query.len()];
-    let mut scratch = AttentionScratch::default();
-    attend_rows(&case.spec, case.kv, rows, case.runs(0..32), &mut scratch, &mut out);
-    assert_eq!(out, clean);
 }

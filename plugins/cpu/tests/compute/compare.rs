@@ -3,8 +3,8 @@
 use crate::model::Model;
 use crate::reference;
 use crate::rng::Rng;
-use crate::runner::{Setup, pooled, solo};
-use graph::{Op, ValueId};
+use crate::runner::{Setup, alone};
+use graph::ValueId;
 
 fn round_f16(value: f64) -> f64 {
     let mut bytes = [0; 2];
@@ -19,9 +19,7 @@ pub(crate) fn compare(model: &Model, setup: Setup, count: usize, tolerance: f64)
     let tokens = Rng(count as u64).tokens(count, model.graph.vocab_size);
     let round = if setup.kv_dtype == "f16" { round_f16 } else { |value| value };
     let expected = reference::logits(model, &tokens, round);
-    let is_pooled = model.graph.nodes.iter().any(|node| matches!(node.op, Op::Pool { .. }));
-    let found =
-        if is_pooled { pooled(model, setup, &tokens) } else { solo(model, setup, &tokens, count) };
+    let found = alone(model, setup, &tokens);
     assert_eq!(found.len(), expected.len());
     for (row, (found, expected)) in found.iter().zip(&expected).enumerate() {
         for (column, (found, expected)) in found.iter().zip(expected).enumerate() {

@@ -4,7 +4,7 @@
 use crate::dtypes;
 use crate::model::{CONTEXT, DecoderShape, Mixture, Model};
 use crate::rng::Rng;
-use crate::runner::{Runner, Setup, Wanted, bits, solo};
+use crate::runner::{LIMITS, Runner, Setup, Wanted, bits, solo};
 use graph::{Graph, Node, Op};
 use plugin_api::{Compute, DtypeLookup, RowSource, WeightData};
 use plugin_cpu::Cpu;
@@ -88,7 +88,7 @@ fn weights_that_are_read_on_demand_give_the_same_bits() {
     options.weights.iter_mut().for_each(|data| data.bytes = &[]);
     options.rows = RowSource::new(&read);
     let session = Cpu::create(options).expect("a session");
-    let mut runner = Runner::of(session, &model, 1);
+    let mut runner = Runner::of(session, &model, LIMITS, 1);
     let tokens = runner.add(&Rng(9).tokens(40, model.graph.vocab_size));
     assert!(bits(&runner.step(&[(tokens, 40, Wanted::Every)])) == expected);
 }

@@ -1,5 +1,5 @@
 //! The promise: a row's values have the same bits whatever else is in the batch, however a prompt
-//! is cut, for every thread count.
+//! is cut, for every thread count and every size of KV blocks.
 
 use crate::model::{DecoderShape, Mixture, Model};
 use crate::rng::Rng;
@@ -32,6 +32,29 @@ fn prefill_equals_decode() {
                 assert!(
                     bits(&solo(&model, setup, &tokens, chunk)) == decoded,
                     "{threads} threads, {chunk} tokens a step, kv {kv_dtype}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_row_does_not_depend_on_the_size_of_blocks() {
+    let mixture = Some(Mixture { dtype: "q8_0", ..Mixture::SMALL });
+    for shape in [DecoderShape::SMALL, WINDOWED, DecoderShape { mixture, ..WINDOWED }] {
+        let model = shape.build();
+        let tokens = Rng(6).tokens(170, model.graph.vocab_size);
+        for kv_dtype in ["f32", "f16"] {
+            let one = Setup { threads: 1, kv_dtype, ..Setup::PLAIN };
+            let decoded = bits(&solo(&model, one.blocks_of(32), &tokens, 1));
+            for (block_size, threads, chunk) in
+                [(1, 1, 170), (3, 4, 64), (8, 2, 1), (16, 3, 7), (32, 4, 170), (100, 1, 33)]
+            {
+                let setup = Setup { threads, ..one }.blocks_of(block_size);
+                assert!(
+                    bits(&solo(&model, setup, &tokens, chunk)) == decoded,
+                    "blocks of {block_size}, {threads} threads, {chunk} tokens a step, kv \
+                     {kv_dtype}"
                 );
             }
         }

@@ -17,3 +17,4 @@ mod ops;
 mod reference;
 mod rng;
 mod runner;
+mod schedules;

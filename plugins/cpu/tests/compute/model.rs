@@ -129,6 +129,11 @@ impl Model {
         self
     }
 
+    /// Whether its answer is one row for a sequence.
+    pub(crate) fn is_pooled(&self) -> bool {
+        self.graph.nodes.iter().any(|node| matches!(node.op, Op::Pool { .. }))
+    }
+
     pub(crate) fn width(&self, value: ValueId) -> usize {
         // A prefix of the graph has no logits yet, so its widths are worked out from the ops.
         match &self.graph.nodes[value].op {

@@ -22,6 +22,13 @@ pub(crate) struct Setup {
 impl Setup {
     pub(crate) const PLAIN: Self = Self { threads: 2, kv_dtype: "f32", limits: LIMITS };
 
+    /// The setup with blocks of another size, and as many as the same sequences need.
+    pub(crate) fn blocks_of(self, block_size: usize) -> Self {
+        let places = LIMITS.block_size * LIMITS.block_count;
+        let block_count = places.div_ceil(block_size) + LIMITS.sequences_max;
+        Self { limits: SessionLimits { block_size, block_count, ..LIMITS }, ..self }
+    }
+
     pub(crate) fn create(self, model: &Model) -> Result<CpuSession, Error> {
         let lookup = DtypeLookup::new(&dtypes::find);
         Cpu::create(self.options(model, lookup))
@@ -56,6 +63,7 @@ pub(crate) enum Wanted {
 pub(crate) struct Runner {
     pub(crate) session: CpuSession,
     width: usize,
+    block_size: usize,
     free: Vec<u32>,
     pub(crate) sequences: Vec<Sequence>,
 }
@@ -93,15 +101,17 @@ impl Batch {
 impl Runner {
     /// A new session for `model`.
     pub(crate) fn new(model: &Model, setup: Setup, seed: u64) -> Self {
-        Self::of(setup.create(model).expect("the model fits the session"), model, seed)
+        let session = setup.create(model).expect("the model fits the session");
+        Self::of(session, model, setup.limits, seed)
     }
 
     /// A session of `model`, whose blocks go out in an order that `seed` decides.
-    pub(crate) fn of(session: CpuSession, model: &Model, seed: u64) -> Self {
-        let mut free: Vec<u32> = (0..LIMITS.block_count as u32).collect();
+    pub(crate) fn of(session: CpuSession, model: &Model, limits: SessionLimits, seed: u64) -> Self {
+        let SessionLimits { block_size, block_count, .. } = limits;
+        let mut free: Vec<u32> = (0..block_count as u32).collect();
         Rng(seed).shuffle(&mut free);
         let width = *model.graph.widths().expect("valid").width.last().expect("a graph has nodes");
-        Self { session, width, free, sequences: Vec::new() }
+        Self { session, width, block_size, free, sequences: Vec::new() }
     }
 
     pub(crate) fn add(&mut self, tokens: &[u32]) -> usize {
@@ -111,7 +121,7 @@ impl Runner {
 
     /// The batch that runs the next `count` tokens of each sequence named.
     pub(crate) fn batch(&mut self, runs: &[(usize, usize, Wanted)]) -> Batch {
-        let block_size = LIMITS.block_size;
+        let block_size = self.block_size;
         let mut batch = Batch::default();
         batch.sequence_starts.push(0);
         batch.block_table_starts.push(0);
@@ -169,6 +179,14 @@ pub(crate) fn solo(model: &Model, setup: Setup, tokens: &[u32], chunk: usize) ->
         logits.extend(runner.step(&[(sequence, count, Wanted::Every)]));
     }
     logits
+}
+
+/// The answer for all of `tokens`, run alone in one step.
+pub(crate) fn alone(model: &Model, setup: Setup, tokens: &[u32]) -> Vec<Vec<f32>> {
+    if model.is_pooled() {
+        return pooled(model, setup, tokens);
+    }
+    solo(model, setup, tokens, tokens.len())
 }
 
 pub(crate) fn bits(rows: &[Vec<f32>]) -> Vec<Vec<u32>> {
