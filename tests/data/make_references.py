@@ -15,6 +15,7 @@ padding. Quantized checkpoints are read by the decoders of `quantized_formats.py
 definitions and share nothing with the encoders, and are run as float checkpoints.
 """
 import argparse
+import functools
 import json
 import os
 import re
@@ -466,8 +467,16 @@ def make_qwen2_gptq(name):
             tensors[f"{module}.bias"] = torch.zeros(weight.shape[0], dtype=torch.float16)
         return tensors
 
-    make_quantized(name, "qwen2", "Qwen2ForCausalLM", qwen_tokenizer, 7, config, encode, decode_gptq,
-                   "answers are those of the dequantized weights in float32; biases of zeros where the model has none")
+    def decode(get):
+        get = functools.cache(get)
+        weight, groups = decode_gptq(get), get("g_idx").numpy()
+        # GPTQ's kernels round all weights to f16. A reader that keeps the codes need not, but it cannot where groups lie anywhere.
+        return weight if (np.diff(groups) >= 0).all() else weight.astype(np.float16).astype(np.float32)
+
+    notes = "answers are those of the dequantized weights in float32; biases of zeros where the model has none"
+    if act_order:
+        notes += "; weights whose groups lie anywhere are rounded to f16, as by GPTQ's kernels"
+    make_quantized(name, "qwen2", "Qwen2ForCausalLM", qwen_tokenizer, 7, config, encode, decode, notes)
 
 
 def make_qwen2_awq(name):

@@ -20,6 +20,8 @@ use std::ops::Range;
 
 /// Codes in a word.
 const WORD: usize = 8;
+/// Different codes.
+const CODE_COUNT: usize = 16;
 const F16_BYTES: usize = 2;
 /// The zero of codes without one.
 const MIDDLE: u8 = 8;
@@ -42,6 +44,7 @@ pub(crate) struct FourBit {
     order: Option<Span>,
     rows: usize,
     columns: usize,
+    groups: usize,
     /// Columns in a group, if no order is stored.
     group_size: usize,
     /// Whether every block of `int4` lies in one group.
@@ -99,6 +102,7 @@ impl FourBit {
             order,
             rows,
             columns,
+            groups,
             group_size,
             in_blocks: false,
         };
@@ -216,22 +220,33 @@ impl View<'_> {
 
     /// Rows as values in f16, eight columns of all rows before the next ones.
     fn values(&self, rows: &Range<usize>, dst: &mut [u8]) -> Option<()> {
-        let row_bytes = self.matrix.row_bytes();
+        let (row_bytes, levels) = (self.matrix.row_bytes(), self.levels(rows)?);
         for eighth in 0..self.matrix.columns / WORD {
-            let groups: [usize; WORD] = array::from_fn(|i| self.group(eighth * WORD + i));
-            for (row, dst) in rows.clone().zip(dst.chunks_exact_mut(row_bytes)) {
-                let codes = self.codes(eighth, row).to_le_bytes();
+            let groups: [_; WORD] = array::from_fn(|i| self.group(eighth * WORD + i));
+            for (index, dst) in dst.chunks_exact_mut(row_bytes).enumerate() {
+                let codes = self.codes(eighth, rows.start + index).to_le_bytes();
                 let dst = &mut dst[eighth * WORD * F16_BYTES..];
                 let values = dst.as_chunks_mut::<F16_BYTES>().0;
                 for (place, (value, group)) in values.iter_mut().zip(groups).enumerate() {
-                    let (scale, zero) = self.scale(group, row)?;
-                    let code = nibble(codes, place) as f32 - f32::from(zero);
-                    // Exact in f32, so this rounds once.
-                    *value = f16::from_f32(scale.to_f32() * code).to_le_bytes();
+                    let levels = levels.get(group * rows.len() + index)?;
+                    *value = levels[nibble(codes, place) as usize];
                 }
             }
         }
         Some(())
+    }
+
+    /// The value of each code in f16, by group and row.
+    fn levels(&self, rows: &Range<usize>) -> Option<Vec<[[u8; F16_BYTES]; CODE_COUNT]>> {
+        let places =
+            (0..self.matrix.groups).flat_map(|group| rows.clone().map(move |row| (group, row)));
+        let levels = places.map(|(group, row)| {
+            let (scale, zero) = self.scale(group, row)?;
+            // Exact in f32, so this rounds once.
+            let value = |code| scale.to_f32() * (code as f32 - f32::from(zero));
+            Some(array::from_fn(|code| f16::from_f32(value(code)).to_le_bytes()))
+        });
+        levels.collect()
     }
 }
 

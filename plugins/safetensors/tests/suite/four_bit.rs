@@ -43,7 +43,7 @@ proptest! {
         let mut random = Random(seed);
         let mut packed = Packed::random(form, [rows * 8, columns * 8], group_size, &mut random);
         packed.scale_dtype = scale_dtype;
-        let in_blocks = packed.columns % 32 == 0
+        let in_blocks = packed.columns.is_multiple_of(32)
             && (packed.groups() == 1 || group_size.is_none_or(|size| size % 32 == 0));
         check(&packed, if in_blocks { "int4" } else { "f16" }, &mut random);
     }

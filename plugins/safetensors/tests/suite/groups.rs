@@ -174,7 +174,7 @@ pub(crate) fn read(
     assert_eq!(error.kind(), ErrorKind::NotFound);
     let (count, columns) = (rows.len(), tensor.shape.last().copied().unwrap_or(1));
     let mut values = vec![0.0; count * columns];
-    let mut bytes = |block_len: usize, block_bytes: usize| {
+    let bytes = |block_len: usize, block_bytes: usize| {
         let mut bytes = vec![0xee; count * columns / block_len * block_bytes];
         checkpoint.read_rows(index, rows.clone(), &mut bytes).expect("rows that are there");
         bytes

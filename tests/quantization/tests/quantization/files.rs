@@ -67,6 +67,14 @@ fn every_family_can_be_written() {
 }
 
 #[test]
+fn what_is_quantized_already_is_quantized_again() {
+    let plugins = Plugins::load();
+    for model in ["qwen2-awq", "qwen2-gptq", "qwen2-gptq-act-order", "qwen3-fp8"] {
+        check(&plugins, &data(&format!("{model}/hf")), "q8_0");
+    }
+}
+
+#[test]
 fn a_file_is_written_again_from_a_file() {
     let plugins = Plugins::load();
     if let Some(file) = shared("models/llama3-rope/gguf/llama3-rope-BF16.gguf", "files of files") {
