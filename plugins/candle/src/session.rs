@@ -47,11 +47,10 @@ impl Compute for Candle {
         let dtype = kv::element(&options.kv_dtype)?;
         let bounds = bounds(&options)?;
         kv_bytes(&options, dtype)?;
-        if let Some(table) = options.graph.rope_tables.iter().find(|t| t.divisors.is_some()) {
-            let pairs = table.frequencies.len();
-            return Err(Error::unsupported(format!(
-                "a rope table of {pairs} frequencies still has divisors: the host folds them in"
-            )));
+        if options.graph.rope_tables.iter().any(|table| table.divisors().next().is_some()) {
+            return Err(Error::unsupported(
+                "a rope table still has divisors: the host folds them into its frequencies",
+            ));
         }
         let device = device().map_err(failed)?;
         let weights = weights::load(&options, &device)?;

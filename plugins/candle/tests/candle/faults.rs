@@ -6,12 +6,15 @@ use graph::CacheSpec;
 use plugin_api::{Compute, ComputeSession, SessionOptions, WeightData};
 use plugin_candle::Candle;
 
+/// What an error must say, and what causes it.
+type Spoilt<T> = (&'static str, fn(&mut T));
+
 const RUN: Run<'_> = Run { sequence: 1, first: 0, tokens: &[1, 2, 3, 4, 5, 6] };
 
 #[test]
 fn wrong_batches_are_refused_and_the_next_one_runs() {
     let mut runner = Runner::new(&Model::decoder());
-    let refused: [(&str, fn(&mut Batch)); 15] = [
+    let refused: [Spoilt<Batch>; 15] = [
         ("token 100, one below 100", |batch| batch.token_ids[2] = 100),
         ("block 64, one below 64", |batch| batch.block_tables[1] = 64),
         ("logit row 6, one below 6", |batch| batch.logit_rows[5] = 6),
@@ -53,7 +56,7 @@ fn blocks_out_of_range_are_not_copied() {
 
 #[test]
 fn sessions_that_cannot_be_are_refused_with_a_reason() {
-    let refused: [(&str, fn(&mut SessionOptions<'static>)); 8] = [
+    let refused: [Spoilt<SessionOptions<'static>>; 8] = [
         ("no plugin offers dtype q4_0", |o| o.weights[0] = WeightData::new(&[0; 18], "q4_0")),
         ("17 bytes of dtype f32", |o| o.weights[0] = WeightData::new(&[0; 17], "f32")),
         ("no rows of tensor 0", |o| o.weights[0] = WeightData::new(&[], "f32")),

@@ -24,6 +24,7 @@ impl Model {
             caches: Vec::new(),
             rope_tables: Vec::new(),
             nodes: Vec::new(),
+            gguf: None,
         };
         let mut model = Self { graph, values: Vec::new() };
         let weight = model.weight(&[rows.len(), rows[0].len()], &rows.concat());
@@ -54,7 +55,7 @@ impl Model {
     pub(crate) fn weight(&mut self, shape: &[usize], values: &[f32]) -> WeightId {
         let role = format!("weight {}", self.values.len());
         let (tensor, shape) = (role.clone(), shape.to_vec());
-        self.graph.weights.push(Weight { role, tensor, shape, rows: None });
+        self.graph.weights.push(Weight { role, tensor, shape, rows: None, gguf: None });
         self.values.push(values.to_vec());
         self.values.len() - 1
     }

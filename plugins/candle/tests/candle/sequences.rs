@@ -83,7 +83,7 @@ fn frequencies_follow_the_length_a_sequence_has_by_now() {
     let mut model = Model::decoder();
     let short = alone(&model, &tokens(7, 10), 10);
     let frequencies = model.graph.rope_tables[0].frequencies.iter().map(|f| f / 4.0).collect();
-    model.graph.rope_tables[0].long = Some(LongRope { above: 20, frequencies });
+    model.graph.rope_tables[0].long = Some(LongRope { above: 20, frequencies, divisors: None });
     assert_near(&alone(&model, &tokens(7, 10), 10), &short, 0.0);
     let long = alone(&model, &tokens(7, 21), 21);
     let tokens = tokens(7, 21);
