@@ -21,6 +21,13 @@ pub fn plugin_file(package: &str) -> PathBuf {
     built(&dynamic_library(package))
 }
 
+/// Builds a plugin that is not among the workspace's default members, unless that was done before.
+pub fn build_plugin(name: &str) {
+    if std::env::var_os("E2E_PREBUILT").is_none() {
+        build(&profile_dir(), &["-p", &format!("plugin-{name}")]);
+    }
+}
+
 /// The folder cargo builds into, whatever the user calls it.
 #[must_use]
 pub fn target_dir() -> PathBuf {
@@ -38,19 +45,21 @@ fn built(file: &str) -> PathBuf {
     static FOLDER: LazyLock<PathBuf> = LazyLock::new(|| {
         let folder = profile_dir();
         if std::env::var_os("E2E_PREBUILT").is_none() {
-            build(&folder);
+            build(&folder, &[]);
         }
         folder
     });
     let path = FOLDER.join(file);
-    assert!(path.exists(), "{} is missing: run `cargo build --workspace` first", path.display());
+    assert!(path.exists(), "{} is missing: run `make test-prebuild` first", path.display());
     path
 }
 
-fn build(folder: &Path) {
+/// Builds some packages, the default members if none is named.
+fn build(folder: &Path, packages: &[&str]) {
     let profile = match folder.file_name().and_then(|name| name.to_str()) {
         Some("debug") | None => "dev",
         Some(profile) => profile,
     };
-    cargo(&root(), &target_dir(), &["build", "--workspace", "--profile", profile, "--quiet"]);
+    let arguments = [&["build", "--profile", profile, "--quiet"], packages].concat();
+    cargo(&root(), &target_dir(), &arguments);
 }

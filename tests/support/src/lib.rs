@@ -13,7 +13,7 @@ mod repository;
 mod scratch;
 mod wait;
 
-pub use build::{host_program, plugin_file, target_dir};
+pub use build::{build_plugin, host_program, plugin_file, target_dir};
 pub use command::{Finished, cargo, run, run_host};
 pub use folder::{PluginFolder, SHIPPED, dynamic_library};
 pub use host::TestHost;
