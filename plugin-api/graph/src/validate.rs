@@ -187,14 +187,7 @@ impl Checker<'_> {
                 }
                 Ok(width)
             }
-            Op::Linear { weight, bias } => {
-                let [output, input] = self.matrix(*weight)?;
-                equal("columns of the weight", self.input(0), input)?;
-                if let Some(bias) = bias {
-                    equal("length of the bias", output, self.vector(*bias)?)?;
-                }
-                Ok(output)
-            }
+            Op::Linear { weight, bias } => self.linear(*weight, *bias),
             Op::RmsNorm { weight, eps, groups, weight_add } => {
                 finite("weight_add", *weight_add)?;
                 self.norm(*weight, None, *eps, *groups)
@@ -272,6 +265,15 @@ impl Checker<'_> {
         equal("width of k", cache.kv_heads * cache.head_dim, self.input(1))?;
         equal("width of v", cache.kv_heads * cache.head_dim, self.input(2))?;
         Ok(query)
+    }
+
+    fn linear(&self, weight: WeightId, bias: Option<WeightId>) -> Result<usize, String> {
+        let [output, input] = self.matrix(weight)?;
+        equal("columns of the weight", self.input(0), input)?;
+        if let Some(bias) = bias {
+            self.has_length("bias", bias, output)?;
+        }
+        Ok(output)
     }
 
     fn moe(&self, experts: &[Expert], top_k: usize) -> Result<usize, String> {

@@ -123,10 +123,7 @@ impl CheckpointView {
     }
 
     /// Notes that a hyper-parameter which GGUF files keep under that key was read.
-    fn note<T: Into<Value>>(&self, gguf: &str, value: T) -> T
-    where
-        T: Clone,
-    {
+    fn note<T: Clone + Into<Value>>(&self, gguf: &str, value: T) -> T {
         if gguf != "-" && self.info.scheme != Scheme::Gguf {
             let mut noted = self.gguf.lock().unwrap_or_else(PoisonError::into_inner);
             noted.insert(gguf.to_owned(), value.clone().into());

@@ -44,7 +44,7 @@ impl Plugins {
             ..LoadOptions::default()
         };
         let loaded = load(&self.registry, path, &options, &|_, _| {});
-        Model(loaded.unwrap_or_else(|error| panic!("{}: {error}", path.display())))
+        Model(loaded.expect("the checkpoint is good"))
     }
 }
 
