@@ -79,6 +79,7 @@ pub(crate) fn dtype(mix: Mix, model: &Model, index: usize, importance: bool) -> 
         | Kind::Gate
         | Kind::Up
         | Kind::Other
+        | Kind::Exact
         | Kind::Kept => default,
     }
 }

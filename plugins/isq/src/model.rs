@@ -24,7 +24,9 @@ pub(crate) enum Kind {
     Down,
     /// Another matrix.
     Other,
-    /// Nothing that is ever quantized: norms, biases, and the small matrices that choose experts.
+    /// A small matrix that chooses among experts: never quantized.
+    Exact,
+    /// No matrix: norms and biases.
     Kept,
 }
 
@@ -99,7 +101,7 @@ fn kind(tensor: &QuantizeTensor, fused: &BTreeSet<&str>) -> Kind {
         "ffn_gate" | "expert_gate" | "shared_gate" => Kind::Gate,
         "ffn_up" | "expert_up" | "shared_up" => Kind::Up,
         "ffn_down" | "expert_down" | "shared_down" => Kind::Down,
-        "expert_scores" | "shared_scale" => Kind::Kept,
+        "expert_scores" | "shared_scale" => Kind::Exact,
         _ => Kind::Other,
     }
 }

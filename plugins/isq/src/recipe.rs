@@ -1,8 +1,8 @@
 //! Recipes by name, and the plan of a request.
 //!
 //! A recipe's word is the last only for matrices whose rows are whole blocks; others get what
-//! replaces the dtype. Norms, biases and the matrices that choose experts keep their dtype: they are
-//! small, and a model is sensitive to them.
+//! replaces the dtype. Norms and biases keep their dtype, and the matrices that choose experts become
+//! f32: they are small, and a model is sensitive to them.
 
 use crate::dtypes;
 use crate::mix::{self, MIXES, Mix};
@@ -70,8 +70,9 @@ impl Choice {
         importance: bool,
     ) -> Option<&'static str> {
         match self {
-            _ if model.kinds[index] == Kind::Kept => None,
             Self::Keep => None,
+            _ if model.kinds[index] == Kind::Kept => None,
+            _ if model.kinds[index] == Kind::Exact => Some("f32"),
             Self::Pure(dtype) => Some(dtype),
             Self::Mixed(mix) => Some(mix::dtype(mix, model, index, importance)),
         }
