@@ -70,7 +70,7 @@ fn every_family_can_be_written() {
 fn what_is_quantized_already_is_quantized_again() {
     let plugins = Plugins::load();
     for model in ["qwen2-awq", "qwen2-gptq", "qwen2-gptq-act-order", "qwen3-fp8"] {
-        check(&plugins, &data(&format!("{model}/hf")), "q8_0");
+        check(&plugins, &data(&format!("{model}/hf")), "q8_0", 0.0);
     }
 }
 
