@@ -42,7 +42,7 @@ fn a_model_that_is_no_decoder_is_a_few_lines() {
     graph.widths().expect("valid");
     assert_eq!((graph.vocab_size, graph.context_length, graph.output), (10, 16, Output::Logits));
     let roles: Vec<_> = graph.weights.iter().map(|weight| weight.role.as_str()).collect();
-    assert_eq!(roles, ["embed", "layers.0.mix", "layers.0.mix_bias", "embed"]);
+    assert_eq!(roles, ["embed", "layers.0.mix", "layers.0.mix_bias"]);
 }
 
 #[test]

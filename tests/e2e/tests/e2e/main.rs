@@ -13,6 +13,7 @@ mod faults;
 mod first_light;
 mod golden;
 mod reference_models;
+mod support_table;
 mod surface;
 
 use std::path::Path;

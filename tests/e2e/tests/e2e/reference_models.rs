@@ -58,7 +58,7 @@ fn fp8_checkpoints_answer_as_their_dequantized_weights() {
 
 #[test]
 fn the_reference_set_answers_as_stored() {
-    let Some(folder) = shared("models", "twelve reference models in all their files") else {
+    let Some(folder) = shared("models", "fifteen reference models in all their files") else {
         return;
     };
     let models = [
@@ -69,11 +69,14 @@ fn the_reference_set_answers_as_stored() {
         "gemma3-vlm",
         "llama3-rope",
         "mistral-swa",
+        "phi3-longrope",
         "qwen2-kq",
         "qwen2-odd",
         "qwen2-swa",
         "qwen3-kq",
+        "qwen3-moe",
+        "qwen3-moe-mixed",
         "qwen3-untied",
     ];
-    check(&folder, &models, 12 + 20);
+    check(&folder, &models, 15 + 21);
 }
