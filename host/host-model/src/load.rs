@@ -8,9 +8,13 @@ use crate::{
 };
 use host_engine::{EmbeddingShape, EngineLimits};
 use host_loader::Registry;
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// Bytes of weights after which the file's pages are let go while a model loads.
+const RELEASE_BYTES: u64 = 64 << 20;
 
 /// A model in memory, not yet running.
 #[derive(Debug)]
@@ -44,8 +48,17 @@ pub fn load(
     let started = Instant::now();
     let prepared = prepare(registry, path, options)?;
     check_available(&prepared)?;
+    // What the plugin has packed need not stay in memory as the file's pages too.
+    let released = Cell::new(0);
+    let report = |done, total| {
+        if done >= released.get() + RELEASE_BYTES {
+            released.set(done);
+            prepared.checkpoint.release_pages();
+        }
+        progress(done, total);
+    };
     let session =
-        with_session_request(registry, &prepared, &prepared.memory, progress, |request| {
+        with_session_request(registry, &prepared, &prepared.memory, &report, |request| {
             prepared.compute.create(request, Arc::clone(&prepared.checkpoint))
         })?;
     // The session has packed what it multiplies with; the file's pages would only double it.

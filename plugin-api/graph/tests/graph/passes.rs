@@ -2,7 +2,8 @@
 
 use crate::{tiny, weight};
 use graph::{
-    Activation, Expert, GraphError, LongRope, Node, Op, Weight, fold_rope_divisors, simplify,
+    Activation, Expert, Graph, GraphError, LongRope, Node, Op, Weight, fold_rope_divisors, observe,
+    simplify,
 };
 
 #[test]
@@ -77,4 +78,18 @@ fn rope_divisors_are_folded_into_the_frequencies() {
     };
     let error = fold_rope_divisors(&mut graph, zero_when_long).expect_err("a divisor of 0");
     assert!(error.to_string().contains("t.long: divisor 0 is not a positive number"), "{error}");
+}
+
+#[test]
+fn an_observing_twin_answers_with_the_inputs_of_every_matrix() {
+    let graph = tiny();
+    let (twin, observed) = observe(&graph).expect("it has matrices");
+    let twin = simplify(&twin);
+    let widths = twin.widths().expect("valid");
+    assert_eq!(widths.width.last(), Some(&16), "the input of q, and that of the output");
+    let found: Vec<_> = observed.iter().map(|o| (o.weights.clone(), o.columns.clone())).collect();
+    assert_eq!(found, [(vec![1], 0..8), (vec![0], 8..16)]);
+    assert!(twin.nodes.iter().all(|node| node.op != Op::Linear { weight: 0, bias: None }));
+    let json = twin.to_json().expect("finite");
+    assert_eq!(Graph::from_json(&json).expect("a graph like any other"), twin);
 }
