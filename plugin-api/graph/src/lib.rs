@@ -2,7 +2,7 @@
 //!
 //! An architecture plugin writes a [`Graph`], the host validates and simplifies it, a compute
 //! plugin runs it. Values have the shape `[rows, width]`, where rows are the tokens of this step,
-//! all sequences laid end to end; only `rope` and `attention` know which row belongs to which
+//! all sequences laid end to end; only `rope`, `attention` and `pool` know which row belongs to which
 //! sequence. So batching, chunked prefill and paging are invisible to the author. The crate knows
 //! no file, tensor data or device.
 #![warn(missing_docs)]

@@ -1,7 +1,7 @@
 //! The opset: every operation a graph may use, with the meaning of its attributes.
 //!
 //! Operations are those of language models, not of a tensor library: a compute plugin can give
-//! each its best kernel. Rows are independent in all of them but `attention`.
+//! each its best kernel. Rows are independent in all of them but `attention` and `pool`.
 
 use crate::WeightId;
 use serde::{Deserialize, Serialize};

@@ -71,3 +71,57 @@ fn an_importance_matrix_brings_a_quantized_model_nearer_to_the_full_one() {
     let mean = (ratios.iter().sum::<f64>() / ratios.len() as f64).exp();
     assert!(mean < 0.97, "{mean} times the divergence without an importance matrix:\n{lines}");
 }
+
+/// A file in the newer form, for matrices of four columns: their sums of squares over 8 tokens.
+fn newer_file(matrices: &[(&str, [f32; 4])]) -> Vec<u8> {
+    fn text(to: &mut Vec<u8>, text: &str) {
+        to.extend((text.len() as u64).to_le_bytes());
+        to.extend(text.as_bytes());
+    }
+    const TEXT: u32 = 8;
+    let tensors: Vec<(String, &[f32])> = matrices
+        .iter()
+        .flat_map(|(name, sums)| {
+            [(format!("{name}.in_sum2"), &sums[..]), (format!("{name}.counts"), &[8.0][..])]
+        })
+        .collect();
+    let mut file = b"GGUF".to_vec();
+    file.extend(3_u32.to_le_bytes());
+    file.extend((tensors.len() as u64).to_le_bytes());
+    file.extend(1_u64.to_le_bytes());
+    text(&mut file, "general.type");
+    file.extend(TEXT.to_le_bytes());
+    text(&mut file, "imatrix");
+    let mut data = Vec::new();
+    for (name, values) in &tensors {
+        text(&mut file, name);
+        let dimensions = [values.len() as u64, 1];
+        file.extend((dimensions.len() as u32).to_le_bytes());
+        file.extend(dimensions.iter().flat_map(|dimension| dimension.to_le_bytes()));
+        file.extend(0_u32.to_le_bytes());
+        file.extend((data.len() as u64).to_le_bytes());
+        data.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        data.resize(data.len().next_multiple_of(32), 0);
+    }
+    file.resize(file.len().next_multiple_of(32), 0);
+    file.extend(data);
+    file
+}
+
+#[test]
+fn both_forms_of_file_say_the_same() {
+    let (plugins, scratch) = (Plugins::load(), Scratch::new());
+    let path = scratch.join("newer.gguf");
+    let matrices = [("blk.0.attn_q.weight", [8.0, 16.0, 0.0, 4.0]), ("output.weight", [8.0; 4])];
+    std::fs::write(&path, newer_file(&matrices)).expect("the folder is ours");
+    let newer = Importance::read(&plugins.registry, &path).expect("a newer file");
+    let older_path = scratch.join("older.dat");
+    let mut to = File::create(&older_path).expect("the folder is ours");
+    newer.write(&mut to, 8).expect("it is written");
+    let older = Importance::read(&plugins.registry, &older_path).expect("an older file");
+    assert_eq!(newer, older);
+    assert_eq!(newer.names().collect::<Vec<_>>(), ["blk.0.attn_q.weight", "output.weight"]);
+    std::fs::write(&path, newer_file(&[("a", [f32::NAN; 4])])).expect("the folder is ours");
+    let error = Importance::read(&plugins.registry, &path).expect_err("no number").to_string();
+    assert!(error.contains("a.in_sum2"), "{error}");
+}
