@@ -112,14 +112,42 @@ fn parameters(prepared: &Prepared) -> u64 {
     tensors.iter().map(values).sum()
 }
 
-/// A checkpoint's id is its file's name without the ending; a folder called `hf` says nothing, so
-/// its parent's name is taken.
+/// A checkpoint's id is its file's name without the ending and the number of its shard; a folder
+/// called `hf` says nothing, so its parent's name is taken.
 fn id_of(path: &Path) -> String {
     let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
     let own = name(path).unwrap_or_else(|| "model".to_owned());
-    let own = own.strip_suffix(".gguf").unwrap_or(&own).to_owned();
+    let own = without_shard(own.strip_suffix(".gguf").unwrap_or(&own)).to_owned();
     if own == "hf" {
         return path.parent().and_then(name).unwrap_or(own);
     }
     own
+}
+
+/// A name without its end, where that is the number of a shard such as `-00001-of-00003`.
+fn without_shard(name: &str) -> &str {
+    let is_number = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
+    let parts = name.rsplit_once("-of-").and_then(|(front, count)| {
+        let (name, number) = front.rsplit_once('-')?;
+        (is_number(count) && is_number(number)).then_some(name)
+    });
+    parts.filter(|name| !name.is_empty()).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_names_without_endings() {
+        for (path, expected) in [
+            ("/models/qwen.gguf", "qwen"),
+            ("/models/qwen-00001-of-00003.gguf", "qwen"),
+            ("/models/best-of-00003.gguf", "best-of-00003"),
+            ("/models/qwen2/hf", "qwen2"),
+            ("/models/qwen2", "qwen2"),
+        ] {
+            assert_eq!(id_of(Path::new(path)), expected, "{path}");
+        }
+    }
 }
