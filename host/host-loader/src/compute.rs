@@ -4,19 +4,14 @@
 //! process, because plugins are never unloaded.
 
 use crate::facets::{ComputeFacet, SessionFacet};
-use crate::{OpenCheckpoint, PluginError, Registry};
+use crate::{OpenCheckpoint, PluginError, Provider, Registry};
 use graph::Graph;
 use plugin_api::{Error, MemoryEstimate, SessionLimits, StepBatch};
 use std::ops::Range;
 use std::sync::Arc;
 
 /// One compute provider of a loaded plugin.
-#[derive(Debug)]
-pub struct ComputeProvider {
-    pub(crate) name: String,
-    pub(crate) plugin: String,
-    pub(crate) facet: Arc<dyn ComputeFacet>,
-}
+pub type ComputeProvider = Provider<dyn ComputeFacet>;
 
 /// Reads rows of a tensor, by its place in a list, to a buffer that is exactly as long; called from
 /// several threads at once.
@@ -45,18 +40,6 @@ pub struct SessionRequest<'a> {
 }
 
 impl ComputeProvider {
-    /// Name of the provider.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Name of its plugin.
-    #[must_use]
-    pub fn plugin(&self) -> &str {
-        &self.plugin
-    }
-
     /// Bytes a session would take; nothing of that size is allocated.
     ///
     /// # Errors
@@ -78,10 +61,6 @@ impl ComputeProvider {
     ) -> Result<Session, PluginError> {
         let facet = self.facet.create(request).map_err(|source| self.fail(source))?;
         Ok(Session { facet, plugin: self.plugin.clone(), _checkpoint: checkpoint })
-    }
-
-    fn fail(&self, source: Error) -> PluginError {
-        PluginError { plugin: self.plugin.clone(), source }
     }
 }
 

@@ -27,13 +27,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What the host asks of an architecture.
-pub(crate) trait ArchitectureFacet: Debug + Send + Sync {
+pub trait ArchitectureFacet: Debug + Send + Sync {
     /// Graph (JSON) of a checkpoint's description (JSON).
     fn build(&self, description: &str) -> Result<Vec<u8>, Error>;
 }
 
 /// What the host asks of a format.
-pub(crate) trait FormatFacet: Debug + Send + Sync {
+pub trait FormatFacet: Debug + Send + Sync {
     /// How sure it is that `path` is its format: 0 to 100.
     fn probe(&self, path: &Path) -> u32;
     /// Opens a checkpoint; it closes itself when dropped.
@@ -41,7 +41,7 @@ pub(crate) trait FormatFacet: Debug + Send + Sync {
 }
 
 /// What the host asks of an open checkpoint.
-pub(crate) trait CheckpointFacet: Debug + Send + Sync {
+pub trait CheckpointFacet: Debug + Send + Sync {
     /// Its description (JSON).
     fn describe(&self) -> Result<Vec<u8>, Error>;
     /// Bytes of tensor number `index`.
@@ -55,19 +55,19 @@ pub(crate) trait CheckpointFacet: Debug + Send + Sync {
 }
 
 /// What the host asks of a quantizer.
-pub(crate) trait QuantizerFacet: Debug + Send + Sync {
+pub trait QuantizerFacet: Debug + Send + Sync {
     /// Plan (JSON) for a request (JSON).
     fn plan(&self, request: &str) -> Result<Vec<u8>, Error>;
 }
 
 /// What the host asks of a writer.
-pub(crate) trait WriterFacet: Debug + Send + Sync {
+pub trait WriterFacet: Debug + Send + Sync {
     /// Writes the checkpoint that `export` (JSON) describes.
     fn write(&self, path: &Path, export: &str, reader: &RowReader<'_>) -> Result<(), Error>;
 }
 
 /// What the host asks of a compute device.
-pub(crate) trait ComputeFacet: Debug + Send + Sync {
+pub trait ComputeFacet: Debug + Send + Sync {
     /// Bytes a session would take (JSON).
     fn estimate(&self, request: &SessionRequest<'_>) -> Result<Vec<u8>, Error>;
     /// Builds a session; it ends itself when dropped. The caller keeps the weights until then.
@@ -75,7 +75,7 @@ pub(crate) trait ComputeFacet: Debug + Send + Sync {
 }
 
 /// What the host asks of a compute session.
-pub(crate) trait SessionFacet: Debug + Send {
+pub trait SessionFacet: Debug + Send {
     /// Runs one batch.
     fn step(&mut self, batch: &StepBatch<'_>, logits: &mut [f32]) -> Result<(), Error>;
     /// Copies whole KV blocks `from[i]` to `to[i]`.

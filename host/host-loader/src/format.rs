@@ -3,34 +3,16 @@
 //! A checkpoint closes itself when the last user is gone; sessions keep it, because their weights
 //! point into it.
 
-use crate::PluginError;
 use crate::facets::{CheckpointFacet, FormatFacet};
+use crate::{PluginError, Provider};
 use plugin_api::{CheckpointInfo, Error, ErrorKind};
 use std::ops::Range;
 use std::path::Path;
-use std::sync::Arc;
 
 /// One format provider of a loaded plugin.
-#[derive(Debug)]
-pub struct FormatProvider {
-    pub(crate) name: String,
-    pub(crate) plugin: String,
-    pub(crate) facet: Arc<dyn FormatFacet>,
-}
+pub type FormatProvider = Provider<dyn FormatFacet>;
 
 impl FormatProvider {
-    /// Name of the provider.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Name of its plugin.
-    #[must_use]
-    pub fn plugin(&self) -> &str {
-        &self.plugin
-    }
-
     /// How sure it is that `path` is its format: 0 not at all, 100 certain.
     #[must_use]
     pub fn probe(&self, path: &Path) -> u32 {
@@ -42,7 +24,7 @@ impl FormatProvider {
     /// # Errors
     /// The file is damaged or foreign, or the plugin failed.
     pub fn open(&self, path: &Path) -> Result<OpenCheckpoint, PluginError> {
-        let fail = |source| PluginError { plugin: self.plugin.clone(), source };
+        let fail = |source| self.fail(source);
         let facet = self.facet.open(path).map_err(fail)?;
         let json = facet.describe().map_err(fail)?;
         let info = serde_json::from_slice(&json)

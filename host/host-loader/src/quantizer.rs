@@ -1,37 +1,19 @@
 //! Quantizer providers: tensors and a recipe in, a dtype for each tensor out.
 
-use crate::PluginError;
 use crate::facets::QuantizerFacet;
+use crate::{PluginError, Provider};
 use plugin_api::{Error, QuantizePlan, QuantizeRequest};
-use std::sync::Arc;
 
 /// One quantizer provider of a loaded plugin.
-#[derive(Debug)]
-pub struct QuantizerProvider {
-    pub(crate) name: String,
-    pub(crate) plugin: String,
-    pub(crate) facet: Arc<dyn QuantizerFacet>,
-}
+pub type QuantizerProvider = Provider<dyn QuantizerFacet>;
 
 impl QuantizerProvider {
-    /// Name of the provider.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Name of its plugin.
-    #[must_use]
-    pub fn plugin(&self) -> &str {
-        &self.plugin
-    }
-
     /// Asks for a dtype for each tensor.
     ///
     /// # Errors
     /// The plugin refused the recipe, panicked, or its plan has not one entry for each tensor.
     pub fn plan(&self, request: &QuantizeRequest) -> Result<QuantizePlan, PluginError> {
-        let fail = |source| PluginError { plugin: self.plugin.clone(), source };
+        let fail = |source| self.fail(source);
         let json =
             serde_json::to_string(request).map_err(|e| fail(Error::failed(e.to_string())))?;
         let plan = self.facet.plan(&json).map_err(fail)?;
