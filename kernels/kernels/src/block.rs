@@ -75,8 +75,8 @@ pub(crate) use tq2_0::Tq20;
 
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::quantize::Quantize;
-use crate::simd::Simd;
-use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip, for_each_token};
+use crate::simd::{Codes, Simd};
+use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip, unrolled};
 use input::InputPart;
 
 /// Values of a part: what one activation scale covers.
@@ -222,6 +222,10 @@ fn pack_unit<F: BlockFormat>(blocks: &[u8], lane: usize, unit: &mut [u8]) {
 }
 
 impl<F: BlockFormat> Strip for Blocks<F> {
+    fn tokens<S: Simd>() -> usize {
+        S::TOKENS
+    }
+
     fn group_bytes(k: usize) -> usize {
         let parts = k / PART;
         parts.div_ceil(F::Scales::PARTS) * F::Scales::HEADER + parts * body_bytes::<F>()
@@ -303,34 +307,48 @@ fn add_part<S: Simd, F: BlockFormat, const T: usize>(
     for half in 0..F::Scales::PER_PART {
         let scale = F::Scales::scale(s, packed.header, packed.part, half);
         let mut dots = [s.splat_i32(0); T];
-        for_each_token!(t < T, {
+        unrolled!(t < T, {
             let minus = if span == WORDS { x[t].minus_sum() } else { x[t].minus_half_sum(half) };
             dots[t] = start::<S, F>(s, minus);
         });
-        for (i, codes) in codes.iter().enumerate().skip(half * span).take(span) {
-            for_each_token!(t < T, {
-                let x = i32::from_le_bytes(x[t].values()[i]);
-                dots[t] = if F::ZERO == 128 {
-                    s.dot_signed(dots[t], *codes, x)
-                } else {
-                    s.dot(dots[t], *codes, x)
-                };
-            });
-        }
-        for_each_token!(t < T, {
+        let dots = if span == WORDS {
+            let x = x.map(InputPart::values);
+            s.dots(dots, Codes { words: &codes, most: most::<F>() }, x)
+        } else {
+            let words = &codes.as_chunks::<{ WORDS / 2 }>().0[half];
+            let x = x.map(|x| &x.values().as_chunks::<{ WORDS / 2 }>().0[half]);
+            s.dots(dots, Codes { words, most: most::<F>() }, x)
+        };
+        unrolled!(t < T, {
             let factor = s.mul(scale, s.splat(x[t].scale()));
             sums[t] = s.fma(factor, s.to_f32(dots[t]), sums[t]);
         });
         if F::Scales::HAS_MIN {
             let min = F::Scales::min(s, packed.header, packed.part, half);
             let minus = s.sub(s.splat(0.0), min);
-            for_each_token!(t < T, {
+            unrolled!(t < T, {
                 let sum = x[t].scaled_sum();
                 let sum = if span == WORDS { sum } else { x[t].scaled_half_sum(half) };
                 sums[t] = s.fma(minus, s.splat(sum), sums[t]);
             });
         }
     }
+}
+
+/// The greatest code of a format whose codes stay below 128.
+const fn most<F: BlockFormat>() -> Option<u8> {
+    if F::ZERO == 128 {
+        return None;
+    }
+    let Some(table) = F::TABLE else { return Some(((1_u16 << F::BITS) - 1) as u8) };
+    let (mut most, mut i) = (0, 0);
+    while i < table.len() {
+        if table[i] > most {
+            most = table[i];
+        }
+        i += 1;
+    }
+    Some(most)
 }
 
 /// What a chain of dots begins with, so that codes count from the format's zero.

@@ -143,6 +143,10 @@ pub(crate) fn pack_group(rows: &[u8], k: usize, group: &mut [u8]) {
 }
 
 impl Strip for E4m3 {
+    fn tokens<S: Simd>() -> usize {
+        S::FLOAT_TOKENS
+    }
+
     fn group_bytes(k: usize) -> usize {
         k / LEN * PACKED_BYTES
     }

@@ -11,7 +11,7 @@ use half::{bf16, f16};
 
 use crate::isa::Isa;
 use crate::simd::Simd;
-use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip, for_each_token};
+use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip, unrolled};
 
 /// What one plain dtype has of its own.
 pub(crate) trait PlainFormat: 'static {
@@ -156,6 +156,10 @@ fn put_apart(pair: &[u8], bytes: usize, lane: usize, packed: &mut [u8]) {
 }
 
 impl<P: PlainFormat> Strip for Plain<P> {
+    fn tokens<S: Simd>() -> usize {
+        S::FLOAT_TOKENS
+    }
+
     fn group_bytes(k: usize) -> usize {
         k.div_ceil(2) * pair_bytes::<P>()
     }
@@ -210,7 +214,7 @@ impl<S: Simd, const T: usize> PairSums<S, T> {
         inputs: &[*const u8; T],
         index: usize,
     ) {
-        for_each_token!(t < T, {
+        unrolled!(t < T, {
             let x = inputs[t].wrapping_add(8 * index);
             // SAFETY: the caller vouches for the row.
             self.even[t] = s.fma(even, s.splat(unsafe { read(x) }), self.even[t]);
@@ -222,7 +226,7 @@ impl<S: Simd, const T: usize> PairSums<S, T> {
     #[inline(always)]
     pub(crate) fn total(self, s: S) -> [S::F; T] {
         let mut sums = self.even;
-        for_each_token!(t < T, {
+        unrolled!(t < T, {
             sums[t] = s.add(self.even[t], self.odd[t]);
         });
         sums

@@ -5,6 +5,8 @@
 //! grow operations whose result differs between instruction sets (approximate reciprocals,
 //! saturating sums).
 
+use crate::tile::unrolled;
+
 /// Methods of a [`Simd`] whose bodies are compiled for `$features` and so may call intrinsics.
 #[cfg(target_arch = "x86_64")]
 macro_rules! compiled_for {
@@ -35,6 +37,15 @@ pub(crate) use avx512::Avx512;
 
 pub(crate) const LANES: usize = 16;
 
+/// Words of four codes for each lane.
+#[derive(Clone, Copy)]
+pub(crate) struct Codes<'a, I, const N: usize> {
+    pub(crate) words: &'a [I; N],
+    /// The greatest code, below 128; without it, codes are for [`Simd::dot_signed`]. A constant of
+    /// the format, so that what depends on it is settled when the kernel is compiled.
+    pub(crate) most: Option<u8>,
+}
+
 /// Sixteen values in memory, on a cache line of their own: loads that straddle two cost double.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
@@ -44,6 +55,27 @@ impl Lanes {
     pub(crate) const ZERO: Lanes = Lanes([0.0; LANES]);
 }
 
+/// [`Simd::dots`], word by word.
+#[inline(always)]
+pub(crate) fn chained_dots<S: Simd, const N: usize, const T: usize>(
+    s: S,
+    start: [S::I; T],
+    codes: Codes<'_, S::I, N>,
+    x: [&[[u8; 4]; N]; T],
+) -> [S::I; T] {
+    let mut dots = start;
+    for (i, word) in codes.words.iter().enumerate() {
+        unrolled!(t < T, {
+            let x = i32::from_le_bytes(x[t][i]);
+            dots[t] = match codes.most {
+                Some(_) => s.dot(dots[t], *word, x),
+                None => s.dot_signed(dots[t], *word, x),
+            };
+        });
+    }
+    dots
+}
+
 /// A value of an implementing type is the proof that the CPU has its instructions, which is why
 /// the methods are safe.
 pub(crate) trait Simd: Copy {
@@ -51,8 +83,10 @@ pub(crate) trait Simd: Copy {
     type I: Copy;
     /// Sixteen `f32`.
     type F: Copy;
-    /// Most tokens whose accumulators fit the registers beside one block of weights.
+    /// Most tokens whose integer accumulators fit the registers beside one block of weights.
     const TOKENS: usize;
+    /// The same for two float accumulators each.
+    const FLOAT_TOKENS: usize;
 
     fn load(self, bytes: &[u8; 64]) -> Self::I;
     fn splat_i32(self, value: i32) -> Self::I;
@@ -79,6 +113,18 @@ pub(crate) trait Simd: Copy {
     /// begin with [`Simd::signed_start`] of less the sum of all its `x`.
     fn dot_signed(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I;
     fn signed_start(self, minus_sum: Self::I) -> Self::I;
+    /// For each token `start` and the dots of all `words` with its `x`: what a chain of
+    /// [`Simd::dot`] or [`Simd::dot_signed`] gives, in whatever order is fastest, since sums of
+    /// integers are exact.
+    #[inline(always)]
+    fn dots<const N: usize, const T: usize>(
+        self,
+        start: [Self::I; T],
+        codes: Codes<'_, Self::I, N>,
+        x: [&[[u8; 4]; N]; T],
+    ) -> [Self::I; T] {
+        chained_dots(self, start, codes, x)
+    }
     /// The entry of `table` for each byte of `codes`, which are below 16.
     fn lookup(self, table: &[u8; 16], codes: Self::I) -> Self::I;
 

@@ -19,20 +19,20 @@ const PASS_INPUT_BYTES: usize = 768 * 1024;
 /// How far ahead weights are asked for, in bytes: about the latency of memory times its speed.
 pub(crate) const PREFETCH_BYTES: usize = 4096;
 
-/// Runs the body for each of `$count` tokens without a loop, so that what is kept per token stays
-/// in registers; the compiler's own unrolling stops short of eight tokens.
-macro_rules! for_each_token {
-    ($t:ident < $count:ident, $body:block) => {
-        for_each_token!(@ $t, $count, $body, 0 1 2 3 4 5 6 7)
+/// Runs the body for each index below `$count`, at most eight, without a loop: what is kept per
+/// index stays in registers. The compiler's own unrolling stops short of eight tokens.
+macro_rules! unrolled {
+    ($i:ident < $count:ident, $body:block) => {
+        unrolled!(@ $i, $count, $body, 0 1 2 3 4 5 6 7)
     };
-    (@ $t:ident, $count:ident, $body:block, $($index:literal)*) => {$(
+    (@ $i:ident, $count:ident, $body:block, $($index:literal)*) => {$(
         if $index < $count {
-            let $t: usize = $index;
+            let $i: usize = $index;
             $body
         }
     )*};
 }
-pub(crate) use for_each_token;
+pub(crate) use unrolled;
 
 /// One share of a matrix product: `output[t][row] = weights[row] · inputs[t]`.
 ///
@@ -61,6 +61,9 @@ pub struct MatmulTile {
 
 /// How a dtype computes one row group for `T` tokens.
 pub(crate) trait Strip: 'static {
+    /// Most tokens that are worth computing together.
+    fn tokens<S: Simd>() -> usize;
+
     /// Bytes of one packed row group of `k` values per row.
     fn group_bytes(k: usize) -> usize;
 
@@ -100,8 +103,8 @@ impl<M: Strip> Kernel for Walk<'_, M> {
     #[inline(always)]
     fn call<S: Simd>(self, s: S) {
         let tile = self.tile;
-        let pass = (PASS_INPUT_BYTES / tile.input_stride.max(1)).next_multiple_of(S::TOKENS);
-        let pass = pass.max(S::TOKENS);
+        let pass = (PASS_INPUT_BYTES / tile.input_stride.max(1)).next_multiple_of(M::tokens::<S>());
+        let pass = pass.max(M::tokens::<S>());
         let groups = tile.row_begin / ROW_GROUP..tile.row_end.div_ceil(ROW_GROUP);
         for begin in (0..tile.token_count).step_by(pass) {
             let end = tile.token_count.min(begin + pass);
@@ -124,7 +127,7 @@ unsafe fn group_outputs<S: Simd, M: Strip>(
 ) {
     let mut token = tokens.start;
     while token < tokens.end {
-        let left = (tokens.end - token).min(S::TOKENS);
+        let left = (tokens.end - token).min(M::tokens::<S>());
         let cold = token == tokens.start;
         let at = Place { group, token, cold };
         // Each arm takes at most the `left` tokens, which the caller says are inside the tile.

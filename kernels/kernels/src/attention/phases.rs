@@ -132,7 +132,7 @@ fn score<S: Simd>(s: S, spec: &AttentionSpec, group: &Group<'_>, scratch: &mut A
 #[inline(always)]
 fn products<S: Simd>(s: S, query: &[Lanes], keys: &[Lanes]) -> S::F {
     let mut products = [s.splat(0.0); LANES];
-    if S::TOKENS >= 8 {
+    if S::FLOAT_TOKENS >= 8 {
         key_products::<S, LANES>(s, query, keys, &mut products, 0);
     } else {
         for first in (0..LANES).step_by(4) {

@@ -7,8 +7,9 @@
 
 use std::arch::x86_64::*;
 
-use super::Simd;
+use super::{Codes, Simd, chained_dots};
 use crate::isa::Kernel;
+use crate::tile::unrolled;
 
 type I = [__m256i; 2];
 type F = [__m256; 2];
@@ -39,10 +40,77 @@ macro_rules! both {
     };
 }
 
+impl Avx2 {
+    compiled_for! {
+        "avx2";
+
+        fn no_pairs() -> __m256i {
+            _mm256_setzero_si256()
+        }
+        fn products(codes: __m256i, x: i32) -> __m256i {
+            _mm256_maddubs_epi16(codes, _mm256_set1_epi32(x))
+        }
+        fn signed_products(codes: __m256i, x: i32) -> __m256i {
+            let weights = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
+            let x = _mm256_sign_epi8(_mm256_set1_epi32(x), weights);
+            _mm256_maddubs_epi16(_mm256_abs_epi8(weights), x)
+        }
+        fn add_pairs(a: I, b: I) -> I {
+            both!(_mm256_add_epi16, a, b)
+        }
+        fn add_widened(sum: I, pairs: I) -> I {
+            let ones = [_mm256_set1_epi16(1); 2];
+            let wide = both!(_mm256_madd_epi16, pairs, ones);
+            both!(_mm256_add_epi32, sum, wide)
+        }
+    }
+}
+
 impl Simd for Avx2 {
     type I = I;
     type F = F;
     const TOKENS: usize = 4;
+    const FLOAT_TOKENS: usize = 2;
+
+    #[inline(always)]
+    fn dot(self, sum: I, codes: I, x: i32) -> I {
+        self.add_widened(sum, codes.map(|word| self.products(word, x)))
+    }
+
+    #[inline(always)]
+    fn dot_signed(self, sum: I, codes: I, x: i32) -> I {
+        self.add_widened(sum, codes.map(|word| self.signed_products(word, x)))
+    }
+
+    #[inline(always)]
+    fn dots<const N: usize, const T: usize>(
+        self,
+        start: [I; T],
+        codes: Codes<'_, I, N>,
+        x: [&[[u8; 4]; N]; T],
+    ) -> [I; T] {
+        // Sums of pairs are added up in 16 bits as long as the greatest code allows, because
+        // widening them costs as much as the product.
+        let run = codes.most.map_or(1, |most| i32::from(i16::MAX) / (2 * 127 * i32::from(most)));
+        if run < 2 {
+            return chained_dots(self, start, codes, x);
+        }
+        let run = run as usize;
+        let mut dots = start;
+        let mut pairs = [[self.no_pairs(); 2]; T];
+        unrolled!(i < N, {
+            unrolled!(t < T, {
+                let x = i32::from_le_bytes(x[t][i]);
+                let products = codes.words[i].map(|word| self.products(word, x));
+                let first = i % run == 0;
+                pairs[t] = if first { products } else { self.add_pairs(pairs[t], products) };
+                if (i + 1) % run == 0 || i + 1 == N {
+                    dots[t] = self.add_widened(dots[t], pairs[t]);
+                }
+            });
+        });
+        dots
+    }
 
     compiled_for! {
         "avx2,fma,f16c";
@@ -99,14 +167,6 @@ impl Simd for Avx2 {
         }
         fn as_bits(a: F) -> I {
             both!(_mm256_castps_si256, a)
-        }
-        fn dot(sum: I, codes: I, x: i32) -> I {
-            let x = _mm256_set1_epi32(x);
-            [dot_256(sum[0], codes[0], x), dot_256(sum[1], codes[1], x)]
-        }
-        fn dot_signed(sum: I, codes: I, x: i32) -> I {
-            let x = _mm256_set1_epi32(x);
-            [dot_signed_256(sum[0], codes[0], x), dot_signed_256(sum[1], codes[1], x)]
         }
         fn signed_start(_minus_sum: I) -> I {
             [_mm256_setzero_si256(); 2]
@@ -251,20 +311,6 @@ fn widen_256(halves: __m256i) -> F {
 fn load_ps(values: &[f32; 8]) -> __m256 {
     // SAFETY: reads the 8 floats of the reference; the load needs no alignment.
     unsafe { _mm256_loadu_ps(values.as_ptr()) }
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
-fn dot_256(sum: __m256i, codes: __m256i, x: __m256i) -> __m256i {
-    let pairs = _mm256_maddubs_epi16(codes, x);
-    _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)))
-}
-
-#[target_feature(enable = "avx2")]
-#[inline]
-fn dot_signed_256(sum: __m256i, codes: __m256i, x: __m256i) -> __m256i {
-    let weights = _mm256_xor_si256(codes, _mm256_set1_epi8(-128));
-    dot_256(sum, _mm256_abs_epi8(weights), _mm256_sign_epi8(x, weights))
 }
 
 /// The last stages of a sum of lanes.

@@ -35,6 +35,7 @@ impl Simd for Avx512 {
     type I = I;
     type F = F;
     const TOKENS: usize = 8;
+    const FLOAT_TOKENS: usize = 8;
 
     compiled_for! {
         "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c";

@@ -37,6 +37,7 @@ impl Simd for Portable {
     type I = [i32; LANES];
     type F = [f32; LANES];
     const TOKENS: usize = 1;
+    const FLOAT_TOKENS: usize = 1;
 
     #[inline(always)]
     fn load(self, bytes: &[u8; 64]) -> Self::I {
