@@ -122,24 +122,30 @@ fn kv_dtype(prepared: &Prepared, options: &LoadOptions) -> Result<String, LoadEr
             let float = prepared.weights.places().iter().all(plain);
             Ok(if float { "f32" } else { "f16" }.to_owned())
         }
-        dtype @ ("f32" | "f16") => Ok(dtype.to_owned()),
+        dtype @ ("f32" | "f16" | "bf16" | "q8_0") => Ok(dtype.to_owned()),
         other => Err(LoadError::invalid(
             &prepared.path,
-            format!("KV dtype `{other}` found; auto, f32 and f16 are known"),
+            format!("KV dtype `{other}` found; auto, f32, f16, bf16 and q8_0 are known"),
         )),
     }
 }
 
 /// Bytes of one block in all caches together.
 fn block_bytes(prepared: &Prepared, block_size: usize, kv_dtype: &str) -> u64 {
-    let element = if kv_dtype == "f16" { 2 } else { 4 };
-    let values: usize = prepared
-        .graph
-        .caches
-        .iter()
-        .map(|cache| cache.kv_heads.saturating_mul(cache.head_dim))
-        .fold(0, usize::saturating_add);
-    (values as u64).saturating_mul(2 * element * block_size as u64)
+    let caches = prepared.graph.caches.iter();
+    let bytes =
+        caches.map(|cache| cache.kv_heads.saturating_mul(head_bytes(cache.head_dim, kv_dtype)));
+    let bytes = bytes.fold(0, usize::saturating_add) as u64;
+    bytes.saturating_mul(2 * block_size as u64)
+}
+
+/// Bytes of the keys or the values of one head at one position; `q8_0` has blocks of 32.
+fn head_bytes(head_dim: usize, kv_dtype: &str) -> usize {
+    match kv_dtype {
+        "f32" => head_dim.saturating_mul(4),
+        "q8_0" => head_dim.div_ceil(32).saturating_mul(34),
+        _ => head_dim.saturating_mul(2),
+    }
 }
 
 /// Memory the system could still give, where it says so.

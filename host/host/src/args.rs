@@ -110,7 +110,8 @@ pub(crate) struct LoadArgs {
     /// Memory the KV cache of a model may take, in MiB.
     #[arg(long, value_name = "MIB", env = "HOST_KV_MEMORY", default_value_t = 2048)]
     pub(crate) kv_memory: u64,
-    /// Element type of the KV cache: auto (f32 for float models, f16 for quantized ones), f32, f16.
+    /// Element type of the KV cache: auto (f32 for float models, f16 for quantized ones), f32, f16,
+    /// bf16, q8_0 (half the memory of f16, rounded).
     #[arg(long, env = "HOST_KV_DTYPE", default_value = "auto")]
     pub(crate) kv_dtype: String,
     /// Tokens in a block of the KV cache.

@@ -28,7 +28,7 @@ fn main() {
 
 /// The least time of a call, in microseconds.
 fn figure(spec: &AttentionSpec, rows: usize, positions: usize, block: usize) -> f64 {
-    let row_bytes = spec.head_dim * KvDtype::F16.bytes();
+    let row_bytes = KvDtype::F16.row_bytes(spec.head_dim).expect("a small head");
     let [keys, values] = [7, 11].map(|step| -> Vec<u8> {
         let halves = (0..positions * spec.head_dim).map(|i| 0x3000 + (i * step % 4096) as u16);
         halves.flat_map(u16::to_le_bytes).collect()

@@ -8,30 +8,16 @@
 
 mod group;
 mod phases;
+mod stored;
 
 use std::ops::Range;
 
 use crate::isa::{Isa, dispatch};
 use crate::simd::Lanes;
-use group::{Store, TILES};
+use group::TILES;
 use phases::{Attend, SoftmaxState};
-
-/// Element type of a KV cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KvDtype {
-    F32,
-    F16,
-}
-
-impl KvDtype {
-    /// Bytes of one element.
-    pub fn bytes(self) -> usize {
-        match self {
-            KvDtype::F32 => 4,
-            KvDtype::F16 => 2,
-        }
-    }
-}
+pub use stored::KvDtype;
+use stored::Store;
 
 /// The constants of one attention layer.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +34,7 @@ pub struct AttentionSpec {
 /// Consecutive positions of one kv head that lie together: a block or a part of one.
 #[derive(Clone, Copy, Debug)]
 pub struct KvRun<'a> {
-    /// `count` rows of `head_dim` elements.
+    /// `count` rows, each [`KvDtype::row_bytes`] long.
     pub keys: &'a [u8],
     /// As `keys`.
     pub values: &'a [u8],
@@ -103,6 +89,6 @@ pub fn attend<'a>(
 /// # Panics
 /// If `dst` is not exactly as long as `x` needs.
 pub fn store_kv(kv: KvDtype, x: &[f32], dst: &mut [u8]) {
-    assert_eq!(dst.len(), x.len() * kv.bytes(), "bytes of a stored head");
+    assert_eq!(Some(dst.len()), kv.row_bytes(x.len()), "bytes of a stored head");
     dispatch(Isa::detect(), Store { kv, x, dst });
 }

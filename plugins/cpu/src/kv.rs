@@ -28,6 +28,8 @@ struct CacheLayout {
     start: usize,
     kv_heads: usize,
     head_dim: usize,
+    /// Bytes of one head at one position.
+    row_bytes: usize,
 }
 
 /// The keys and values.
@@ -60,9 +62,11 @@ impl KvLayout {
         let dtype = match dtype {
             "f32" => KvDtype::F32,
             "f16" => KvDtype::F16,
+            "bf16" => KvDtype::Bf16,
+            "q8_0" => KvDtype::Q8_0,
             other => {
                 return Err(Error::unsupported(format!(
-                    "KV dtype {other} is unknown: use f32 or f16"
+                    "KV dtype {other} is unknown: use f32, f16, bf16 or q8_0"
                 )));
             }
         };
@@ -83,9 +87,9 @@ impl KvLayout {
         let mut end = 0_usize;
         let mut unit = 64;
         for &CacheSpec { kv_heads, head_dim } in caches {
-            self.caches.push(CacheLayout { start: end, kv_heads, head_dim });
-            let head_bytes =
-                head_dim.checked_mul(self.block_size)?.checked_mul(self.dtype.bytes())?;
+            let row_bytes = self.dtype.row_bytes(head_dim)?;
+            self.caches.push(CacheLayout { start: end, kv_heads, head_dim, row_bytes });
+            let head_bytes = row_bytes.checked_mul(self.block_size)?;
             unit = unit.max(head_bytes.checked_next_multiple_of(64)?);
             let cache_bytes = head_bytes.checked_mul(kv_heads)?.checked_mul(2)?;
             end = end.checked_add(cache_bytes.checked_next_multiple_of(64)?)?;
@@ -128,8 +132,7 @@ impl KvStore {
     /// Nobody else reads or writes this slot of the cache meanwhile.
     pub(crate) unsafe fn store(&self, cache: usize, slot: usize, row: KvRow<'_>) {
         let (block, place) = (slot / self.layout.block_size, slot % self.layout.block_size);
-        let (kv_heads, head_dim) = self.shape(cache);
-        let bytes = head_dim * self.layout.dtype.bytes();
+        let CacheLayout { kv_heads, head_dim, row_bytes: bytes, .. } = self.layout.caches[cache];
         for head in 0..kv_heads {
             let [keys, values] = self.starts(KvHead { cache, head }, block);
             let part = head * head_dim..(head + 1) * head_dim;
@@ -153,9 +156,8 @@ impl KvStore {
         block: usize,
         places: Range<usize>,
     ) -> [&[u8]; 2] {
-        let (_, head_dim) = self.shape(head.cache);
+        let row_bytes = self.layout.caches[head.cache].row_bytes;
         assert!(places.end <= self.layout.block_size, "places of one block");
-        let row_bytes = head_dim * self.layout.dtype.bytes();
         self.starts(head, block).map(|start| {
             let (at, bytes) = (start + places.start * row_bytes, places.len() * row_bytes);
             // SAFETY: the places of one head in one block lie inside the region, and the caller
@@ -178,9 +180,9 @@ impl KvStore {
     /// Where a head's keys and values begin in the region.
     fn starts(&self, at: KvHead, block: usize) -> [usize; 2] {
         let layout = &self.layout;
-        let CacheLayout { start, kv_heads, head_dim } = layout.caches[at.cache];
+        let CacheLayout { start, kv_heads, row_bytes, .. } = layout.caches[at.cache];
         assert!(block < layout.block_count && at.head < kv_heads, "a block and head of the cache");
-        let head_bytes = layout.block_size * head_dim * layout.dtype.bytes();
+        let head_bytes = layout.block_size * row_bytes;
         let keys = block * layout.block_bytes + start + at.head * head_bytes;
         [keys, keys + kv_heads * head_bytes]
     }

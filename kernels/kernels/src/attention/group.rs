@@ -1,4 +1,4 @@
-//! Groups of positions, and their stored rows as lanes of f32 and back.
+//! Groups of positions, and their stored rows as lanes of f32.
 //!
 //! Runs end where the caller's blocks end, groups end at multiples of [`GROUP`] positions, so that
 //! the phases of attention never see a run: a group may be a part of one or have parts of several.
@@ -7,9 +7,8 @@
 
 use std::ops::{Range, RangeFrom};
 
+use super::stored::widen;
 use super::{KvDtype, KvRun, QueryRows};
-use crate::activation::padded;
-use crate::isa::Kernel;
 use crate::simd::{LANES, Lanes, Simd};
 
 /// Tiles of sixteen positions in a group.
@@ -135,69 +134,21 @@ impl Group<'_> {
                 continue;
             }
             let bytes = (here.start - place) * self.row_bytes..(here.end - place) * self.row_bytes;
-            let (elements, lanes) = (&side(kv)[bytes], here.start - begin..);
-            match self.dtype {
-                KvDtype::F32 => self.widen_rows::<S, { 4 * LANES }>(s, elements, lanes, out),
-                KvDtype::F16 => self.widen_rows::<S, { 2 * LANES }>(s, elements, lanes, out),
-            }
+            self.widen_rows(s, &side(kv)[bytes], here.start - begin.., out);
         }
     }
 
-    /// Widens rows of elements of which `BYTES` make one chunk.
+    /// Widens stored rows, each into a lane of every chunk.
     #[inline(always)]
-    fn widen_rows<S: Simd, const BYTES: usize>(
-        &self,
-        s: S,
-        elements: &[u8],
-        lanes: RangeFrom<usize>,
-        out: &mut [Lanes],
-    ) {
+    fn widen_rows<S: Simd>(&self, s: S, rows: &[u8], lanes: RangeFrom<usize>, out: &mut [Lanes]) {
         let (chunks, _) = out.as_chunks_mut::<LANES>();
-        for (lane, row) in lanes.zip(elements.chunks_exact(self.row_bytes.max(1))) {
-            let (whole, rest) = row.as_chunks::<BYTES>();
-            for (bytes, chunk) in whole.iter().zip(&mut *chunks) {
-                s.store(load::<S, BYTES>(s, bytes), &mut chunk[lane].0);
-            }
-            if let Some(chunk) = chunks.get_mut(whole.len()) {
-                let mut bytes = [0; BYTES];
-                bytes[..rest.len()].copy_from_slice(rest);
-                s.store(load::<S, BYTES>(s, &bytes), &mut chunk[lane].0);
-            }
-        }
-    }
-}
-
-/// Sixteen elements of 2 or 4 bytes.
-#[inline(always)]
-fn load<S: Simd, const BYTES: usize>(s: S, bytes: &[u8; BYTES]) -> S::F {
-    match (bytes.first_chunk(), bytes.first_chunk()) {
-        (Some(floats), _) => s.as_f32(s.load(floats)),
-        (None, Some(halves)) => s.load_f16(halves),
-        (None, None) => s.splat(0.0),
-    }
-}
-
-pub(super) struct Store<'a> {
-    pub(super) kv: KvDtype,
-    pub(super) x: &'a [f32],
-    pub(super) dst: &'a mut [u8],
-}
-
-impl Kernel for Store<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn call<S: Simd>(self, s: S) {
-        if self.kv == KvDtype::F32 {
-            for (bytes, value) in self.dst.as_chunks_mut::<4>().0.iter_mut().zip(self.x) {
-                *bytes = value.to_le_bytes();
-            }
-            return;
-        }
-        for (x, bytes) in self.x.chunks(LANES).zip(self.dst.chunks_mut(2 * LANES)) {
-            let mut halves = [0; 2 * LANES];
-            s.store_f16(s.load_f32(&padded(x)), &mut halves);
-            bytes.copy_from_slice(&halves[..bytes.len()]);
+        for (lane, row) in lanes.zip(rows.chunks_exact(self.row_bytes.max(1))) {
+            widen(s, self.dtype, row, |chunk, values| {
+                // The last block of a row may be padded by a whole chunk.
+                if let Some(chunk) = chunks.get_mut(chunk) {
+                    s.store(values, &mut chunk[lane].0);
+                }
+            });
         }
     }
 }

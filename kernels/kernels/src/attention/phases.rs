@@ -51,7 +51,8 @@ impl Kernel for Attend<'_, '_> {
     fn call<S: Simd>(self, s: S) {
         let Attend { spec, kv, rows, runs, scratch, out } = self;
         begin(spec, rows, scratch);
-        let mut groups = Groups::new(runs, rows, kv, spec.head_dim * kv.bytes());
+        let row_bytes = kv.row_bytes(spec.head_dim).expect("a head of a query in memory is small");
+        let mut groups = Groups::new(runs, rows, kv, row_bytes);
         while let Some(group) = groups.next() {
             score(s, spec, &group, scratch);
             weigh(s, spec, &group, scratch);
@@ -312,7 +313,7 @@ fn finish(spec: &AttentionSpec, scratch: &AttentionScratch, out: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::group::Store;
+    use super::super::stored::Store;
     use super::*;
 
     /// Values without a pattern that a wrong index could hide in.
@@ -320,10 +321,13 @@ mod tests {
         (0..count).map(|i| ((i + seed) * 7919 % 10_007) as f32 / 2500.0 - 2.0).collect()
     }
 
-    fn stored(isa: Isa, kv: KvDtype, x: &[f32]) -> Vec<u8> {
-        let mut dst = vec![0; x.len() * kv.bytes()];
-        dispatch(isa, Store { kv, x, dst: &mut dst });
-        dst
+    fn stored(isa: Isa, kv: KvDtype, head_dim: usize, x: &[f32]) -> Vec<u8> {
+        let heads = x.chunks(head_dim).map(|x| {
+            let mut dst = vec![0; kv.row_bytes(head_dim).expect("small")];
+            dispatch(isa, Store { kv, x, dst: &mut dst });
+            dst
+        });
+        heads.collect::<Vec<_>>().concat()
     }
 
     /// Rows from position 40 on, over runs of `cut` positions.
@@ -331,9 +335,9 @@ mod tests {
         const COUNT: usize = 150;
         let (head_dim, softcap) = shape;
         let spec = AttentionSpec { heads_per_kv: 3, head_dim, scale: 0.3, softcap };
-        let keys = stored(isa, kv, &floats(1, COUNT * head_dim));
-        let values = stored(isa, kv, &floats(2, COUNT * head_dim));
-        let row = head_dim * kv.bytes();
+        let keys = stored(isa, kv, head_dim, &floats(1, COUNT * head_dim));
+        let values = stored(isa, kv, head_dim, &floats(2, COUNT * head_dim));
+        let row = kv.row_bytes(head_dim).expect("small");
         let runs = keys.chunks(cut * row).zip(values.chunks(cut * row));
         let mut runs = runs.map(|(keys, values)| KvRun { keys, values, count: keys.len() / row });
         let query = floats(3, 4 * 3 * head_dim);
@@ -348,7 +352,7 @@ mod tests {
 
     #[test]
     fn attention_has_the_same_bits_on_every_instruction_set_and_for_every_cut() {
-        for kv in [KvDtype::F32, KvDtype::F16] {
+        for kv in [KvDtype::F32, KvDtype::F16, KvDtype::Bf16, KvDtype::Q8_0] {
             for shape in [(64, None), (128, Some(5.0)), (20, None), (112, None)] {
                 let expected = run(Isa::Portable, kv, shape, 150);
                 for isa in Isa::available() {

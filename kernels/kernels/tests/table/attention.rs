@@ -24,27 +24,42 @@ struct Cut<'a> {
     lengths: &'a [usize],
 }
 
-fn stored(kv: KvDtype, x: &[f32]) -> Vec<u8> {
-    let mut bytes = vec![0; x.len() * kv.bytes()];
-    store_kv(kv, x, &mut bytes);
-    bytes
+fn stored(kv: KvDtype, head_dim: usize, x: &[f32]) -> Vec<u8> {
+    let heads = x.chunks(head_dim).map(|x| {
+        let mut bytes = vec![0; kv.row_bytes(head_dim).expect("small")];
+        store_kv(kv, x, &mut bytes);
+        bytes
+    });
+    heads.collect::<Vec<_>>().concat()
 }
 
-fn loaded(kv: KvDtype, bytes: &[u8]) -> Vec<f64> {
-    bytes
-        .chunks_exact(kv.bytes())
-        .map(|bytes| match kv {
-            KvDtype::F32 => f64::from(f32::from_le_bytes(bytes.try_into().expect("4 bytes"))),
-            KvDtype::F16 => half::f16::from_le_bytes(bytes.try_into().expect("2 bytes")).to_f64(),
-        })
-        .collect()
+/// The values of rows of `head_dim`, read the plain way.
+fn loaded(kv: KvDtype, head_dim: usize, bytes: &[u8]) -> Vec<f64> {
+    let rows = bytes.chunks_exact(kv.row_bytes(head_dim).expect("small"));
+    let half = |bytes: &[u8]| u16::from_le_bytes([bytes[0], bytes[1]]);
+    let value = |row: &[u8], i: usize| match kv {
+        KvDtype::F32 => {
+            f64::from(f32::from_le_bytes(*row[4 * i..].first_chunk().expect("4 bytes")))
+        }
+        KvDtype::F16 => half::f16::from_bits(half(&row[2 * i..])).to_f64(),
+        KvDtype::Bf16 => {
+            let at = i / 32 * 64 + i % 16 * 4 + i % 32 / 16 * 2;
+            half::bf16::from_bits(half(&row[at..])).to_f64()
+        }
+        KvDtype::Q8_0 => {
+            let block = &row[i / 32 * 34..];
+            let code = f64::from(block[2 + i % 32].cast_signed());
+            half::f16::from_bits(half(block)).to_f64() * code
+        }
+    };
+    rows.flat_map(|row| (0..head_dim).map(move |i| value(row, i))).collect()
 }
 
 impl Case {
     fn new(kv: KvDtype, heads_per_kv: usize, head_dim: usize, positions: usize) -> Self {
         let mut random = Random::new((head_dim * 1000 + positions) as u64);
         let scale = 1.0 / (head_dim as f32).sqrt();
-        let mut cache = || stored(kv, &random.floats(positions * head_dim));
+        let mut cache = || stored(kv, head_dim, &random.floats(positions * head_dim));
         let (keys, values) = (cache(), cache());
         let query: Vec<f32> =
             random.floats(heads_per_kv * head_dim).iter().map(|x| x * 8.0).collect();
@@ -54,7 +69,7 @@ impl Case {
 
     /// The positions in runs of these lengths, over and over.
     fn runs<'a>(&'a self, cut: Cut<'a>) -> impl Iterator<Item = KvRun<'a>> {
-        let row = self.spec.head_dim * self.kv.bytes();
+        let row = self.kv.row_bytes(self.spec.head_dim).expect("small");
         let Cut { mut positions, lengths } = cut;
         let mut lengths = lengths.iter().cycle();
         std::iter::from_fn(move || {
@@ -84,7 +99,7 @@ impl Case {
 
     fn expected(&self, head: usize, positions: Range<usize>) -> Vec<f64> {
         let dim = self.spec.head_dim;
-        let (keys, values) = (loaded(self.kv, &self.keys), loaded(self.kv, &self.values));
+        let (keys, values) = (loaded(self.kv, dim, &self.keys), loaded(self.kv, dim, &self.values));
         let query = &self.query[head * dim..][..dim];
         let weights: Vec<f64> = positions
             .clone()
@@ -121,7 +136,7 @@ impl Case {
 
 #[test]
 fn attention_agrees_with_softmax_in_float64() {
-    for kv in [KvDtype::F32, KvDtype::F16] {
+    for kv in [KvDtype::F32, KvDtype::F16, KvDtype::Bf16, KvDtype::Q8_0] {
         for (heads, dim) in [(1, 64), (7, 64), (4, 128), (2, 80), (3, 20), (1, 1), (1, 256)] {
             for positions in [1, 15, 16, 17, 70, 300] {
                 let case = Case::new(kv, heads, dim, positions);
@@ -198,7 +213,7 @@ fn check_tiles(case: &Case, window: usize, causal: bool) {
 
 #[test]
 fn a_row_has_the_same_bits_in_every_tile_and_over_every_cut_into_runs() {
-    for kv in [KvDtype::F32, KvDtype::F16] {
+    for kv in [KvDtype::F32, KvDtype::F16, KvDtype::Bf16, KvDtype::Q8_0] {
         for (window, causal) in
             [(200, true), (200, false), (1, true), (20, true), (20, false), (64, true), (77, false)]
         {
@@ -232,11 +247,11 @@ fn scratch_of_another_call_changes_nothing() {
 #[test]
 fn hidden_positions_may_hold_anything() {
     const SEEN: Range<usize> = 20..75;
-    for kv in [KvDtype::F32, KvDtype::F16] {
+    for kv in [KvDtype::F32, KvDtype::F16, KvDtype::Bf16, KvDtype::Q8_0] {
         let mut case = Case::new(kv, 2, 32, 100);
         let clean = case.run(SEEN);
-        let row = 32 * kv.bytes();
-        let nan = stored(kv, &[f32::NAN]);
+        let row = kv.row_bytes(32).expect("small");
+        let nan = stored(kv, 32, &[f32::NAN; 32]);
         for bytes in [&mut case.keys, &mut case.values] {
             for hidden in [0..SEEN.start * row, SEEN.end * row..100 * row] {
                 bytes[hidden].chunks_exact_mut(nan.len()).for_each(|x| x.copy_from_slice(&nan));

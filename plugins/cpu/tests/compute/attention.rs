@@ -30,7 +30,9 @@ fn attention_model(shape: &Heads) -> Model {
 fn check_attention(shape: &Heads, count: usize) {
     let model = attention_model(shape);
     compare(&model, Setup::PLAIN, count, 2e-5);
-    compare(&model, Setup { kv_dtype: "f16", ..Setup::PLAIN }, count, 2e-5);
+    for (kv_dtype, tolerance) in [("f16", 2e-5), ("bf16", 2e-5), ("q8_0", 2e-2)] {
+        compare(&model, Setup { kv_dtype, ..Setup::PLAIN }, count, tolerance);
+    }
 }
 
 const HEADS: Heads =

@@ -3,7 +3,7 @@
 use crate::compare::compare;
 use crate::model::{CONTEXT, DecoderShape, Model};
 use crate::rng::Rng;
-use crate::runner::{Batch, LIMITS, Runner, Setup, Wanted, bits, pooled};
+use crate::runner::{Batch, KV_DTYPES, LIMITS, Runner, Setup, Wanted, bits, pooled};
 use graph::{Activation, Op, Output, Pooling, ValueId};
 use plugin_api::ErrorKind;
 
@@ -87,7 +87,7 @@ fn an_embedding_does_not_depend_on_its_batch() {
                 rng.tokens(count, model.graph.vocab_size)
             })
             .collect();
-        for kv_dtype in ["f32", "f16"] {
+        for kv_dtype in KV_DTYPES {
             let alone = Setup { threads: 1, kv_dtype, ..Setup::PLAIN };
             let expected: Vec<_> =
                 texts.iter().map(|text| bits(&pooled(&model, alone, text))).collect();

@@ -3,7 +3,7 @@
 
 use crate::model::{DecoderShape, Mixture, Model};
 use crate::rng::Rng;
-use crate::runner::{LIMITS, Runner, Setup, Wanted, bits, solo};
+use crate::runner::{KV_DTYPES, LIMITS, Runner, Setup, Wanted, bits, solo};
 use graph::LongRope;
 use plugin_api::ComputeSession;
 
@@ -24,7 +24,7 @@ fn models() -> impl Iterator<Item = Model> {
 fn prefill_equals_decode() {
     for model in models() {
         let tokens = Rng(5).tokens(150, model.graph.vocab_size);
-        for kv_dtype in ["f32", "f16"] {
+        for kv_dtype in KV_DTYPES {
             let one = Setup { threads: 1, kv_dtype, ..Setup::PLAIN };
             let decoded = bits(&solo(&model, one, &tokens, 1));
             for (threads, chunk) in [(1, 150), (4, 150), (2, 64), (3, 7)] {
@@ -44,7 +44,7 @@ fn a_row_does_not_depend_on_the_size_of_blocks() {
     for shape in [DecoderShape::SMALL, WINDOWED, DecoderShape { mixture, ..WINDOWED }] {
         let model = shape.build();
         let tokens = Rng(6).tokens(170, model.graph.vocab_size);
-        for kv_dtype in ["f32", "f16"] {
+        for kv_dtype in KV_DTYPES {
             let one = Setup { threads: 1, kv_dtype, ..Setup::PLAIN };
             let decoded = bits(&solo(&model, one.blocks_of(32), &tokens, 1));
             for (block_size, threads, chunk) in
@@ -107,7 +107,7 @@ fn a_row_does_not_depend_on_its_batch() {
             rng.tokens(count, 300)
         };
         let prompts: Vec<_> = (0..7).map(|_| prompt(&mut rng)).collect();
-        for kv_dtype in ["f32", "f16"] {
+        for kv_dtype in KV_DTYPES {
             let alone = Setup { threads: 1, kv_dtype, ..Setup::PLAIN };
             let expected: Vec<_> =
                 prompts.iter().map(|prompt| bits(&solo(&model, alone, prompt, 33))).collect();

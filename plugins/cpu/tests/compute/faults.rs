@@ -166,8 +166,8 @@ fn a_rope_table_with_divisors_left_is_refused() {
 #[test]
 fn kv_storage_that_cannot_be_is_refused() {
     let model = DecoderShape::SMALL.build();
-    let error = creation_error(&model, Setup { kv_dtype: "q8_0", ..Setup::PLAIN });
-    assert!(error.message().contains("use f32 or f16"), "{error}");
+    let error = creation_error(&model, Setup { kv_dtype: "q4_0", ..Setup::PLAIN });
+    assert!(error.message().contains("use f32, f16, bf16 or q8_0"), "{error}");
     for limits in [
         SessionLimits { block_size: 0, ..LIMITS },
         SessionLimits { block_count: 0, ..LIMITS },

@@ -11,6 +11,9 @@ use plugin_cpu::{Cpu, CpuSession};
 pub(crate) const LIMITS: SessionLimits =
     SessionLimits { block_size: 8, block_count: 96, batch_tokens_max: 192, sequences_max: 16 };
 
+/// What a KV cache can be made of.
+pub(crate) const KV_DTYPES: [&str; 4] = ["f32", "f16", "bf16", "q8_0"];
+
 /// How a session is made.
 #[derive(Clone, Copy)]
 pub(crate) struct Setup {

@@ -4,7 +4,7 @@
 use crate::encoder::{TEXT_MAX, encoder};
 use crate::model::{DecoderShape, Mixture, Model};
 use crate::rng::Rng;
-use crate::runner::{LIMITS, Runner, Setup, Wanted, alone, bits};
+use crate::runner::{KV_DTYPES, LIMITS, Runner, Setup, Wanted, alone, bits};
 use graph::Pooling;
 use proptest::prelude::*;
 use std::sync::LazyLock;
@@ -42,7 +42,7 @@ struct Schedule {
 fn schedule() -> impl Strategy<Value = Schedule> {
     let count = prop_oneof![Just(1), Just(TOKENS_MAX), 1..TOKENS_MAX];
     let step = prop::collection::vec((0..SEQUENCES_MAX, count), 1..=SEQUENCES_MAX);
-    let session = (prop_oneof![Just("f32"), Just("f16")], 1..=100_usize, 1..=4_usize);
+    let session = (prop::sample::select(&KV_DTYPES[..]), 1..=100_usize, 1..=4_usize);
     let lengths = prop::collection::vec(1..=TOKENS_MAX, 1..=SEQUENCES_MAX);
     (0..MODELS.len(), session, lengths, prop::collection::vec(step, 0..12)).prop_map(
         |(model, (kv_dtype, block_size, threads), lengths, steps)| Schedule {
