@@ -162,6 +162,7 @@ impl<M: StepModel> EmbeddingEngine<M> {
             waiting: self.texts.len() - running,
             paused: 0,
             blocks_used: self.blocks.used_count(),
+            blocks_cached: 0,
             blocks_total: self.blocks.total_count(),
         }
     }

@@ -93,7 +93,7 @@ impl<M: StepModel> Engine<M> {
         for sequence in self.cancelled.drain(..) {
             events.push(finished(&sequence, FinishReason::Cancelled, None));
         }
-        let mut stats = StepStats { preemptions: self.scheduler.plan(), ..StepStats::default() };
+        let mut stats = self.scheduler.plan();
         if !self.scheduler.plan.is_empty() {
             self.fill_batch();
             stats.sequences = self.batch.sequence_count();
@@ -110,7 +110,7 @@ impl<M: StepModel> Engine<M> {
                     stats.fault = Some(error);
                 }
             }
-            self.scheduler.reap();
+            self.scheduler.settle();
         }
         stats.counts = self.counts();
         stats
@@ -188,8 +188,7 @@ impl<M: StepModel> Engine<M> {
                 fail(sequence, error, events);
             }
             if chunk.samples && sequence.outgrows(self.limits.long_above) {
-                // It keeps its blocks, whose slots are all written again.
-                sequence.computed = 0;
+                sequence.fate = Fate::Outgrown;
                 restarts += 1;
             }
         }
@@ -221,12 +220,16 @@ fn advance(
     sampler: &mut Sampler,
     events: &mut Vec<Event>,
 ) -> Result<(), SequenceError> {
-    sequence.computed = chunk.end();
+    sequence.ran_to(chunk.end());
     // A chunk in the middle of a prompt has no row at all.
     let vocab_size = rows.len() / chunk.logit_rows().max(1);
     let (scored, last) = rows.split_at_mut(chunk.scored.len() * vocab_size);
     if !chunk.scored.is_empty() {
         score_prompt(sequence, scored, vocab_size, sampler, events)?;
+    }
+    if sequence.pending() == 0 && sequence.completion_tokens() == 0 && sequence.cached_tokens > 0 {
+        let cached_tokens = sequence.cached_tokens;
+        events.push(Event::Prefilled { id: sequence.id, cached_tokens });
     }
     if chunk.samples {
         return choose_token(sequence, last, sampler, events);

@@ -18,12 +18,15 @@ mod error;
 mod event;
 mod limits;
 mod logprobs;
+mod lru;
+mod prefix;
 mod random;
 mod sampler;
 mod sampling;
 mod scheduler;
 mod selection;
 mod sequence;
+mod sharing;
 
 pub use batch::{Batch, StepModel};
 pub use blocks::{BlockAllocator, BlockIndex};

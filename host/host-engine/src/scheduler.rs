@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use crate::SequenceId;
 use crate::blocks::BlockAllocator;
-use crate::event::EngineCounts;
+use crate::event::{EngineCounts, StepStats};
 use crate::limits::EngineLimits;
 use crate::sequence::{Fate, Sequence};
 
@@ -49,31 +49,36 @@ pub(crate) struct Scheduler {
     waiting: Vec<Sequence>,
     /// The next step's batch, decoding sequences first.
     pub(crate) plan: Vec<Chunk>,
-    preemptions: usize,
+    /// Figures of the next step: preemptions and the use of the prefix cache.
+    stats: StepStats,
 }
 
 impl Scheduler {
     pub(crate) fn new(limits: EngineLimits) -> Self {
+        let blocks = match limits.prefix_cache {
+            true => BlockAllocator::with_prefix_cache(limits.block_count, limits.block_size),
+            false => BlockAllocator::new(limits.block_count),
+        };
         Self {
             limits,
-            blocks: BlockAllocator::new(limits.block_count),
+            blocks,
             running: Vec::with_capacity(limits.sequences_max.min(1024)),
             waiting: Vec::new(),
             plan: Vec::new(),
-            preemptions: 0,
+            stats: StepStats::default(),
         }
     }
 
-    /// Fills `plan` and returns how many sequences were preempted for it.
-    pub(crate) fn plan(&mut self) -> usize {
-        self.preemptions = 0;
+    /// Fills `plan` and returns what that took.
+    pub(crate) fn plan(&mut self) -> StepStats {
+        self.stats = StepStats::default();
         self.grow_decoding();
         self.settle_preempted();
         self.admit();
         self.plan.clear();
         self.plan_decode();
         self.plan_prefill();
-        self.preemptions
+        std::mem::take(&mut self.stats)
     }
 
     pub(crate) fn enqueue(&mut self, sequence: Sequence) {
@@ -99,16 +104,20 @@ impl Scheduler {
         Some(sequence)
     }
 
-    /// Drops the sequences that ended and frees their blocks.
-    pub(crate) fn reap(&mut self) {
-        let blocks = &mut self.blocks;
-        self.running.retain_mut(|sequence| {
-            let ended = sequence.fate == Fate::Ended;
-            if ended {
-                sequence.release(blocks);
+    /// After a step: leaves full blocks to the prefix cache, drops the sequences that ended and lets
+    /// those begin anew that outgrew their keys.
+    pub(crate) fn settle(&mut self) {
+        let block_size = self.limits.block_size as usize;
+        for sequence in &mut self.running {
+            sequence.keep_full(&mut self.blocks, block_size);
+            match sequence.fate {
+                Fate::Live | Fate::Preempted => {}
+                Fate::Ended => sequence.release(&mut self.blocks),
+                Fate::Outgrown => renew(sequence, &mut self.blocks, &self.limits),
             }
-            !ended
-        });
+        }
+        self.running.retain(|sequence| sequence.fate != Fate::Ended);
+        self.settle_preempted();
     }
 
     /// Whether a step would run anything.
@@ -123,6 +132,7 @@ impl Scheduler {
             waiting: self.waiting.len(),
             paused: all.filter(|sequence| sequence.paused).count(),
             blocks_used: self.blocks.used_count(),
+            blocks_cached: self.blocks.cached_count(),
             blocks_total: self.blocks.total_count(),
         }
     }
@@ -157,7 +167,7 @@ impl Scheduler {
         let sequence = &mut self.running[index];
         sequence.release(&mut self.blocks);
         sequence.fate = Fate::Preempted;
-        self.preemptions += 1;
+        self.stats.preemptions += 1;
     }
 
     /// Moves preempted sequences to those that wait.
@@ -174,33 +184,55 @@ impl Scheduler {
     ///
     /// A sequence gets the blocks of all its tokens at once, so prefill never fails half way.
     fn admit(&mut self) {
-        while let Some(index) = self.waiting.iter().position(|sequence| !sequence.paused) {
-            let needed = self.limits.blocks_for(self.waiting[index].tokens.len());
-            if !self.make_room(needed) {
+        while let Some(index) = self.first_waiting() {
+            if self.active_count() >= self.limits.sequences_max {
                 return;
             }
+            let sequence = &mut self.waiting[index];
+            sequence.begin(&self.limits);
+            sequence.take_cached(&mut self.blocks, self.limits.block_size as usize);
+            let total = self.limits.blocks_for(sequence.tokens.len());
+            let needed = total - sequence.block_table.len();
+            let is_let_in = self.make_room(needed);
             // Making room adds paused sequences to the list, maybe before this one.
-            let index = self.waiting.iter().position(|sequence| !sequence.paused);
-            let mut sequence = self.waiting.remove(index.expect("it was found above"));
+            let index = self.first_waiting().expect("it was found above");
+            if !is_let_in {
+                return self.waiting[index].release(&mut self.blocks);
+            }
+            let mut sequence = self.waiting.remove(index);
             let blocks = std::iter::from_fn(|| self.blocks.allocate());
             sequence.block_table.extend(blocks.take(needed));
+            if self.limits.prefix_cache && sequence.reached == 0 {
+                self.stats.prefix_queries += sequence.prompt_tokens;
+            }
+            self.stats.prefix_hits += sequence.count_cached(0);
             insert_by_arrival(&mut self.running, sequence);
         }
     }
 
-    /// Whether a sequence of `needed` blocks may run; takes blocks back from paused sequences if
-    /// that lets it in, so that a slow reader holds nobody up.
+    fn first_waiting(&self) -> Option<usize> {
+        self.waiting.iter().position(|sequence| !sequence.paused)
+    }
+
+    /// Running sequences that are not paused.
+    fn active_count(&self) -> usize {
+        self.running.iter().filter(|sequence| !sequence.paused).count()
+    }
+
+    /// Whether a sequence that needs `needed` blocks more may run; takes blocks back from paused
+    /// sequences if that lets it in, so that a slow reader holds nobody up.
     fn make_room(&mut self, needed: usize) -> bool {
-        let paused = self.running.iter().filter(|sequence| sequence.paused);
-        let paused_blocks: usize = paused.clone().map(|sequence| sequence.block_table.len()).sum();
-        let active = self.running.len() - paused.count();
         // A block for each running sequence to grow into, or who is let in now is soon preempted.
-        let wanted = needed + active;
-        if active >= self.limits.sequences_max || self.blocks.free_count() + paused_blocks < wanted
-        {
-            return false;
+        let wanted = needed + self.active_count();
+        let has_room = |scheduler: &Self| scheduler.blocks.free_count() >= wanted;
+        if !has_room(self) {
+            let paused = self.running.iter().filter(|sequence| sequence.paused);
+            let freed = self.blocks.freed_by(paused.flat_map(|sequence| &sequence.block_table));
+            if self.blocks.free_count() + freed < wanted {
+                return false;
+            }
         }
-        while self.running.len() >= self.limits.sequences_max || self.blocks.free_count() < wanted {
+        while self.running.len() >= self.limits.sequences_max || !has_room(self) {
             self.preempt(self.victim());
             self.settle_preempted();
         }
@@ -223,25 +255,53 @@ impl Scheduler {
 
     fn plan_prefill(&mut self) {
         let prefills = |sequence: &Sequence| sequence.can_run() && !sequence.decodes();
+        let block_size = self.limits.block_size as usize;
         let decoding = self.plan.len();
         let mut tokens_left = self.limits.batch_tokens_max - decoding;
         let mut rows_left = self.limits.logit_rows_max() - decoding;
         let mut others = self.running.iter().filter(|sequence| prefills(sequence)).count();
-        for (index, sequence) in self.running.iter().enumerate() {
+        for index in 0..self.running.len() {
             if tokens_left == 0 {
                 return;
             }
+            let sequence = &mut self.running[index];
             if !prefills(sequence) {
                 continue;
             }
             // Each sequence after this one may want one row.
             others -= 1;
+            // Another may have computed what this one needs since it was let in.
+            let first = sequence.computed;
+            sequence.take_cached(&mut self.blocks, block_size);
+            self.stats.prefix_hits += sequence.count_cached(first);
+            let sequence = &self.running[index];
+            let prefilling = &self.plan[decoding..];
+            // What this very step computes is there for it in the next.
+            if prefilling
+                .iter()
+                .any(|chunk| sequence.awaits(&self.running[chunk.sequence], block_size))
+            {
+                continue;
+            }
             let chunk = prefill_chunk(index, sequence, tokens_left, rows_left - others);
             tokens_left -= chunk.count;
             rows_left -= chunk.logit_rows();
             self.plan.push(chunk);
         }
     }
+}
+
+/// Gives a sequence that begins anew blocks that nobody reads, or lets it wait for them.
+fn renew(sequence: &mut Sequence, blocks: &mut BlockAllocator, limits: &EngineLimits) {
+    let count = sequence.block_table.len();
+    sequence.release(blocks);
+    if blocks.free_count() < count {
+        sequence.fate = Fate::Preempted;
+        return;
+    }
+    sequence.fate = Fate::Live;
+    sequence.begin(limits);
+    sequence.block_table.extend(std::iter::from_fn(|| blocks.allocate()).take(count));
 }
 
 /// As much of a sequence's prefill as fits `tokens` tokens and `rows` rows of logits, both at

@@ -11,6 +11,7 @@ use crate::error::SubmitError;
 use crate::event::SequenceUsage;
 use crate::limits::{EngineLimits, LOGIT_BIAS_MAX, STOP_TOKENS_MAX};
 use crate::sampling::SamplingParams;
+use crate::sharing::Shared;
 
 /// Names a sequence; chosen by the caller, free again once the sequence has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -84,6 +85,8 @@ pub(crate) enum Fate {
     Live,
     /// Its blocks are gone; it goes back to those that wait.
     Preempted,
+    /// None of its keys can be used any more; it begins again at its first token.
+    Outgrown,
     /// It finished or failed; its blocks are to be freed.
     Ended,
 }
@@ -100,7 +103,12 @@ pub(crate) struct Sequence {
     pub(crate) tokens_end: usize,
     /// Tokens whose keys and values are in the cache.
     pub(crate) computed: usize,
+    /// Most tokens whose keys and values ever were.
+    pub(crate) reached: usize,
     pub(crate) block_table: Vec<BlockIndex>,
+    pub(crate) shared: Shared,
+    /// Prompt tokens that came from the prefix cache instead of being run.
+    pub(crate) cached_tokens: usize,
     pub(crate) paused: bool,
     pub(crate) fate: Fate,
     pub(crate) sampling: SamplingParams,
@@ -123,7 +131,10 @@ impl Sequence {
             tokens_end: prompt_tokens.saturating_add(request.tokens_max).min(full),
             tokens: request.prompt,
             computed: 0,
+            reached: 0,
             block_table: Vec::new(),
+            shared: Shared::default(),
+            cached_tokens: 0,
             paused: false,
             fate: Fate::Live,
             sampling: request.sampling,
@@ -172,16 +183,23 @@ impl Sequence {
     pub(crate) fn usage(&self) -> SequenceUsage {
         SequenceUsage {
             prompt_tokens: self.prompt_tokens,
-            cached_tokens: 0,
+            cached_tokens: self.cached_tokens,
             completion_tokens: self.completion_tokens(),
         }
     }
 
+    /// Books that the tokens up to a position have run.
+    pub(crate) fn ran_to(&mut self, end: usize) {
+        self.computed = end;
+        self.reached = self.reached.max(end);
+    }
+
     /// Gives the blocks back and forgets what they held.
     pub(crate) fn release(&mut self, blocks: &mut BlockAllocator) {
-        for block in self.block_table.drain(..) {
+        for block in self.block_table.drain(..).rev() {
             blocks.release(block);
         }
         self.computed = 0;
+        self.shared = Shared::default();
     }
 }

@@ -10,4 +10,4 @@ mod model;
 
 pub use labels::PluginState;
 pub use metrics::{CONTENT_TYPE, Metrics};
-pub use model::{InFlight, ModelMetrics, Occupancy};
+pub use model::{InFlight, ModelMetrics, Occupancy, StepFigures};

@@ -73,6 +73,7 @@ pub fn load(
         context_length: memory.context_length,
         vocab_size: prepared.graph.vocab_size,
         long_above: prepared.graph.long_above(),
+        prefix_cache: options.prefix_cache,
     };
     let summary = summarize(&prepared, registry, options, started.elapsed());
     Ok(LoadedModel {

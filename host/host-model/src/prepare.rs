@@ -47,6 +47,8 @@ pub struct LoadOptions {
     pub sequences_max: usize,
     /// Most sequences that wait.
     pub queue_max: usize,
+    /// Whether requests that begin alike share keys and values.
+    pub prefix_cache: bool,
 }
 
 impl Default for LoadOptions {
@@ -64,6 +66,7 @@ impl Default for LoadOptions {
             batch_tokens_max: 512,
             sequences_max: 64,
             queue_max: 128,
+            prefix_cache: true,
         }
     }
 }

@@ -129,6 +129,9 @@ pub(crate) struct LoadArgs {
     #[arg(long, env = "HOST_QUEUE_MAX", default_value_t = 128)]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=65536))]
     pub(crate) queue_max: usize,
+    /// Compute every prompt from its first token, also where another began alike.
+    #[arg(long, env = "HOST_NO_PREFIX_CACHE", hide_short_help = true)]
+    pub(crate) no_prefix_cache: bool,
 }
 
 #[derive(Debug, Args)]

@@ -70,6 +70,7 @@ pub(crate) fn load_options(args: &LoadArgs) -> LoadOptions {
         batch_tokens_max: args.batch_tokens_max,
         sequences_max: args.sequences_max,
         queue_max: args.queue_max,
+        prefix_cache: !args.no_prefix_cache,
     }
 }
 

@@ -12,6 +12,7 @@ mod logprobs;
 mod longrope;
 mod model;
 mod preemption;
+mod prefix;
 mod refusal;
 mod schedule;
 mod steps;

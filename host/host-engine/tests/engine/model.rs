@@ -64,9 +64,21 @@ impl ScriptedModel {
         assert!(batch.logit_rows.iter().all(|&row| (row as usize) < tokens), "{batch:?}");
         assert!(batch.logit_rows.len() <= self.limits.logit_rows_max(), "{batch:?}");
         assert_eq!(logits.len(), batch.logit_rows.len() * self.limits.vocab_size);
-        let blocks: HashSet<u32> = batch.block_tables.iter().copied().collect();
-        assert_eq!(blocks.len(), batch.block_tables.len(), "a block has two owners: {batch:?}");
-        assert!(blocks.iter().all(|&block| block < self.limits.block_count), "{batch:?}");
+        assert!(
+            batch.block_tables.iter().all(|&block| block < self.limits.block_count),
+            "{batch:?}"
+        );
+        self.check_owners(batch);
+    }
+
+    /// A block that is written is in one table and once, and its slots are written once.
+    fn check_owners(&self, batch: &Batch) {
+        let slots: HashSet<u32> = batch.slots.iter().copied().collect();
+        assert_eq!(slots.len(), batch.slots.len(), "a slot is written twice: {batch:?}");
+        let written: HashSet<u32> =
+            slots.iter().map(|slot| slot / self.limits.block_size).collect();
+        let owned = batch.block_tables.iter().filter(|block| written.contains(block)).count();
+        assert_eq!(owned, written.len(), "a block that is written has two owners: {batch:?}");
     }
 
     /// Writes the slots of one sequence and returns its tokens as read back through its table, for a

@@ -29,7 +29,7 @@ enum Action {
 fn limits() -> impl Strategy<Value = EngineLimits> {
     let kv = (1_u32..6, 3_u32..20);
     let step = (1_usize..7, 0_usize..8, 0_usize..8);
-    let lengths = (4_usize..40, prop::option::of(1_usize..20));
+    let lengths = (4_usize..40, prop::option::of(1_usize..20), any::<bool>());
     (kv, step, lengths).prop_map(|(kv, (sequences_max, more_tokens, queue_max), lengths)| {
         EngineLimits {
             block_size: kv.0,
@@ -40,6 +40,7 @@ fn limits() -> impl Strategy<Value = EngineLimits> {
             context_length: lengths.0,
             vocab_size: 24,
             long_above: lengths.1,
+            prefix_cache: lengths.2,
         }
     })
 }
@@ -63,7 +64,12 @@ fn sampling() -> impl Strategy<Value = SamplingParams> {
 
 fn submission() -> impl Strategy<Value = SequenceRequest> {
     // Token 1 is poison: one prompt in twenty or so fails by NaN.
-    let prompt = prop::collection::vec(prop_oneof![200 => 2_u32..24, 1 => Just(1)], 1..20);
+    let own = prop::collection::vec(prop_oneof![200 => 2_u32..24, 1 => Just(1)], 1..12);
+    // Many begin alike, so that they share blocks.
+    let prompt = (0_u32..3, 0_usize..16, own).prop_map(|(trunk, length, own)| {
+        let shared = (2_u32..).map(move |token| 2 + token * (trunk + 3) % 22);
+        shared.take(length).chain(own).collect::<Vec<u32>>()
+    });
     let flags = (any::<bool>(), prop::option::of(0_u8..4), any::<bool>());
     (prompt, 0_usize..16, 0_usize..4, sampling(), flags).prop_map(
         |(prompt, tokens_max, tokens_min, sampling, (ignore_eos, logprobs, prompt_logprobs))| {
@@ -207,7 +213,7 @@ impl Schedule {
         assert_eq!(counts, self.run.engine.counts());
         assert!(counts.running <= self.limits.sequences_max);
         assert_eq!(counts.running + counts.waiting, self.live_count(), "all are accounted for");
-        assert!(counts.blocks_used <= counts.blocks_total);
+        assert!(counts.blocks_used + counts.blocks_cached <= counts.blocks_total);
         assert!(stats.decode_tokens + stats.prefill_tokens <= self.limits.batch_tokens_max);
     }
 
@@ -236,7 +242,7 @@ impl Schedule {
         assert_eq!(cancelled, self.cancelled.contains(&request.id), "{request:?}");
         let cut = cancelled || failed;
         if !cut {
-            assert_eq!(found, &alone, "{request:?}");
+            assert_eq!(found.clone().said(), alone, "{request:?}");
             return;
         }
         assert!(alone.tokens.starts_with(&found.tokens), "{request:?}");

@@ -120,6 +120,7 @@ pub(crate) fn limits() -> EngineLimits {
         context_length: 2048,
         vocab_size: VOCAB_SIZE,
         long_above: None,
+        prefix_cache: true,
     }
 }
 

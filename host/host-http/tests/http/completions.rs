@@ -162,3 +162,23 @@ async fn sixteen_tokens_are_the_default() {
     assert_eq!(answer["usage"]["completion_tokens"], 16);
     assert_eq!(answer["choices"][0]["finish_reason"], "length");
 }
+
+#[tokio::test]
+async fn usage_tells_what_of_a_prompt_was_cached() {
+    let prompt = "a".repeat(39);
+    let host = TestHost::saying(&format!("{}hello", ".".repeat(40)));
+    let check = async |more: Value, cached: usize| {
+        let body = completion(more);
+        let usage = host.ok(PATH, &body).await["usage"].clone();
+        assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], cached, "{body}");
+    };
+    // The second choice finds what the first has run, but both belong to one prompt.
+    check(json!({"temperature": 0, "prompt": prompt, "n": 2}), 0).await;
+    // Two blocks of 16 of the forty tokens.
+    check(json!({"temperature": 0, "prompt": prompt, "n": 2}), 32).await;
+    check(json!({"temperature": 0, "prompt": prompt, "stop": "l"}), 32).await;
+    check(json!({"temperature": 0, "prompt": [prompt, "b", prompt]}), 64).await;
+    let page = host.metrics.encode();
+    assert!(page.contains("host_prefix_cache_queries_total{model=\"fake\"} 282\n"), "{page}");
+    assert!(page.contains("host_prefix_cache_hits_total{model=\"fake\"} 192\n"), "{page}");
+}
