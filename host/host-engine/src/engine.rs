@@ -11,8 +11,9 @@ use crate::error::{LimitsError, SequenceError, StepError, SubmitError};
 use crate::event::{EngineCounts, Event, FinishReason, StepStats};
 use crate::limits::EngineLimits;
 use crate::logprobs::{TokenLogprobs, score};
+use crate::plan::Chunk;
 use crate::sampler::{Draw, Sampler};
-use crate::scheduler::{Chunk, Scheduler};
+use crate::scheduler::Scheduler;
 use crate::sequence::{Fate, Sequence, SequenceRequest};
 use crate::{SequenceId, TokenId};
 

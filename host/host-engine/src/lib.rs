@@ -19,6 +19,7 @@ mod event;
 mod limits;
 mod logprobs;
 mod lru;
+mod plan;
 mod prefix;
 mod random;
 mod sampler;

@@ -1,56 +1,32 @@
-//! Chooses which sequences run in the next step, and how many of their tokens.
+//! Holds all sequences and decides which of them have blocks and may run.
 //!
-//! Running sequences decode first, because a client watches each of their tokens; what is left of
-//! the step's tokens goes to prefill, in chunks, in the order of arrival. Whoever arrived first has
-//! the right to blocks: when none is free, paused sequences and then the latest arrivals give theirs
-//! back and are recomputed later, so the earliest sequence always moves and every sequence ends. It
-//! deals in counts and block indices and must not look at tokens, logits or text.
-
-use std::ops::Range;
+//! The order of service is by priority and then by arrival, and whoever comes first in it has the
+//! right to blocks: when none is free, paused sequences and then the last ones give theirs back and
+//! are recomputed later, so the first sequence always moves and every sequence ends. How many tokens
+//! each runs in the next step is `plan`'s affair. It deals in counts and block indices and must not
+//! look at tokens, logits or text.
 
 use crate::SequenceId;
 use crate::blocks::BlockAllocator;
 use crate::event::{EngineCounts, StepStats};
 use crate::limits::EngineLimits;
+use crate::plan::Chunk;
 use crate::sequence::{Fate, Sequence};
 
-/// The part of one sequence in the next step.
-#[derive(Debug)]
-pub(crate) struct Chunk {
-    /// Index among the running sequences.
-    pub(crate) sequence: usize,
-    /// Position of the first token.
-    pub(crate) first: usize,
-    /// Tokens to run.
-    pub(crate) count: usize,
-    /// Prompt positions whose logits score the token that follows.
-    pub(crate) scored: Range<usize>,
-    /// Whether a token is chosen from the last position.
-    pub(crate) samples: bool,
-}
-
-impl Chunk {
-    pub(crate) fn end(&self) -> usize {
-        self.first + self.count
-    }
-
-    pub(crate) fn logit_rows(&self) -> usize {
-        self.scored.len() + usize::from(self.samples)
-    }
-}
-
-/// All sequences that have not ended, and the blocks they hold. Both lists are in order of arrival.
+/// All sequences that have not ended, and the blocks they hold. Both lists are in order of service.
 #[derive(Debug)]
 pub(crate) struct Scheduler {
-    limits: EngineLimits,
-    blocks: BlockAllocator,
+    pub(crate) limits: EngineLimits,
+    pub(crate) blocks: BlockAllocator,
     /// Sequences with blocks for all their tokens but, after they got one, the next.
     pub(crate) running: Vec<Sequence>,
     waiting: Vec<Sequence>,
     /// The next step's batch, decoding sequences first.
     pub(crate) plan: Vec<Chunk>,
     /// Figures of the next step: preemptions and the use of the prefix cache.
-    stats: StepStats,
+    pub(crate) stats: StepStats,
+    /// Running sequences that prefill in the next step.
+    pub(crate) prefilling: Vec<usize>,
 }
 
 impl Scheduler {
@@ -66,6 +42,7 @@ impl Scheduler {
             waiting: Vec::new(),
             plan: Vec::new(),
             stats: StepStats::default(),
+            prefilling: Vec::new(),
         }
     }
 
@@ -82,7 +59,7 @@ impl Scheduler {
     }
 
     pub(crate) fn enqueue(&mut self, sequence: Sequence) {
-        insert_by_arrival(&mut self.waiting, sequence);
+        insert_in_order(&mut self.waiting, sequence);
     }
 
     pub(crate) fn find_mut(&mut self, id: SequenceId) -> Option<&mut Sequence> {
@@ -137,7 +114,7 @@ impl Scheduler {
         }
     }
 
-    /// Gives each decoding sequence the block of its next token, the earliest first.
+    /// Gives each decoding sequence the block of its next token, in the order of service.
     fn grow_decoding(&mut self) {
         for index in 0..self.running.len() {
             while self.needs_block(&self.running[index]) {
@@ -154,7 +131,7 @@ impl Scheduler {
             && sequence.block_table.len() < self.limits.blocks_for(sequence.tokens.len())
     }
 
-    /// Who gives its blocks back: the latest paused sequence, or the latest of all.
+    /// Who gives its blocks back: the last paused sequence, or the last of all.
     fn victim(&self) -> usize {
         let live = |sequence: &Sequence| sequence.fate == Fate::Live;
         let paused = self.running.iter().rposition(|sequence| sequence.paused && live(sequence));
@@ -176,11 +153,11 @@ impl Scheduler {
         for mut sequence in self.running.extract_if(.., |sequence| sequence.fate == Fate::Preempted)
         {
             sequence.fate = Fate::Live;
-            insert_by_arrival(waiting, sequence);
+            insert_in_order(waiting, sequence);
         }
     }
 
-    /// Lets sequences in, the earliest first and none past another, while there is room.
+    /// Lets sequences in, the first first and none past another, while there is room.
     ///
     /// A sequence gets the blocks of all its tokens at once, so prefill never fails half way.
     fn admit(&mut self) {
@@ -206,7 +183,7 @@ impl Scheduler {
                 self.stats.prefix_queries += sequence.prompt_tokens;
             }
             self.stats.prefix_hits += sequence.count_cached(0);
-            insert_by_arrival(&mut self.running, sequence);
+            insert_in_order(&mut self.running, sequence);
         }
     }
 
@@ -238,57 +215,6 @@ impl Scheduler {
         }
         true
     }
-
-    fn plan_decode(&mut self) {
-        for (index, sequence) in self.running.iter().enumerate() {
-            if sequence.can_run() && sequence.decodes() {
-                self.plan.push(Chunk {
-                    sequence: index,
-                    first: sequence.computed,
-                    count: 1,
-                    scored: 0..0,
-                    samples: true,
-                });
-            }
-        }
-    }
-
-    fn plan_prefill(&mut self) {
-        let prefills = |sequence: &Sequence| sequence.can_run() && !sequence.decodes();
-        let block_size = self.limits.block_size as usize;
-        let decoding = self.plan.len();
-        let mut tokens_left = self.limits.batch_tokens_max - decoding;
-        let mut rows_left = self.limits.logit_rows_max() - decoding;
-        let mut others = self.running.iter().filter(|sequence| prefills(sequence)).count();
-        for index in 0..self.running.len() {
-            if tokens_left == 0 {
-                return;
-            }
-            let sequence = &mut self.running[index];
-            if !prefills(sequence) {
-                continue;
-            }
-            // Each sequence after this one may want one row.
-            others -= 1;
-            // Another may have computed what this one needs since it was let in.
-            let first = sequence.computed;
-            sequence.take_cached(&mut self.blocks, block_size);
-            self.stats.prefix_hits += sequence.count_cached(first);
-            let sequence = &self.running[index];
-            let prefilling = &self.plan[decoding..];
-            // What this very step computes is there for it in the next.
-            if prefilling
-                .iter()
-                .any(|chunk| sequence.awaits(&self.running[chunk.sequence], block_size))
-            {
-                continue;
-            }
-            let chunk = prefill_chunk(index, sequence, tokens_left, rows_left - others);
-            tokens_left -= chunk.count;
-            rows_left -= chunk.logit_rows();
-            self.plan.push(chunk);
-        }
-    }
 }
 
 /// Gives a sequence that begins anew blocks that nobody reads, or lets it wait for them.
@@ -304,25 +230,7 @@ fn renew(sequence: &mut Sequence, blocks: &mut BlockAllocator, limits: &EngineLi
     sequence.block_table.extend(std::iter::from_fn(|| blocks.allocate()).take(count));
 }
 
-/// As much of a sequence's prefill as fits `tokens` tokens and `rows` rows of logits, both at
-/// least 1.
-fn prefill_chunk(index: usize, sequence: &Sequence, tokens: usize, rows: usize) -> Chunk {
-    let first = sequence.computed;
-    // The logits at a position score the token after it. What was scored before a preemption is
-    // not scored again.
-    let score_first = first.max(sequence.unscored - 1);
-    let score_end = sequence.prompt_tokens - 1;
-    let mut count = sequence.pending().min(tokens);
-    if score_first < score_end {
-        count = count.min(score_first - first + rows);
-    }
-    let end = first + count;
-    let scored = score_first..score_end.min(end).max(score_first);
-    let samples = end == sequence.tokens.len() && sequence.samples();
-    Chunk { sequence: index, first, count, scored, samples }
-}
-
-fn insert_by_arrival(list: &mut Vec<Sequence>, sequence: Sequence) {
-    let index = list.partition_point(|other| other.arrival < sequence.arrival);
+fn insert_in_order(list: &mut Vec<Sequence>, sequence: Sequence) {
+    let index = list.partition_point(|other| other.order < sequence.order);
     list.insert(index, sequence);
 }

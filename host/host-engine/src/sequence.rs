@@ -45,6 +45,8 @@ pub struct SequenceRequest {
     pub logprobs: Option<u8>,
     /// Report the logprobs of the prompt too, with as many likely tokens as `logprobs` says.
     pub prompt_logprobs: bool,
+    /// Lower runs first; among equals, who was submitted first.
+    pub priority: i32,
 }
 
 impl SequenceRequest {
@@ -94,8 +96,8 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Sequence {
     pub(crate) id: SequenceId,
-    /// Order of submission, which is the order of service.
-    pub(crate) arrival: u64,
+    /// Priority, then arrival: the order of service.
+    pub(crate) order: (i32, u64),
     /// Prompt and completion.
     pub(crate) tokens: Vec<TokenId>,
     pub(crate) prompt_tokens: usize,
@@ -126,7 +128,7 @@ impl Sequence {
         let full = limits.sequence_tokens_max();
         Self {
             id: request.id,
-            arrival,
+            order: (request.priority, arrival),
             prompt_tokens,
             tokens_end: prompt_tokens.saturating_add(request.tokens_max).min(full),
             tokens: request.prompt,

@@ -69,6 +69,7 @@ pub fn load(
         block_count: memory.limits.block_count as u32,
         sequences_max: memory.limits.sequences_max,
         batch_tokens_max: memory.limits.batch_tokens_max,
+        prefill_tokens_beside_decode_max: options.prefill_tokens_beside_decode_max,
         queue_max: options.queue_max,
         context_length: memory.context_length,
         vocab_size: prepared.graph.vocab_size,

@@ -43,6 +43,8 @@ pub struct LoadOptions {
     pub block_size: usize,
     /// Most tokens in a step.
     pub batch_tokens_max: usize,
+    /// Most prefill tokens in a step in which a sequence decodes.
+    pub prefill_tokens_beside_decode_max: usize,
     /// Most sequences that run at once.
     pub sequences_max: usize,
     /// Most sequences that wait.
@@ -64,6 +66,7 @@ impl Default for LoadOptions {
             kv_bytes_max: 2 << 30,
             block_size: 32,
             batch_tokens_max: 512,
+            prefill_tokens_beside_decode_max: 128,
             sequences_max: 64,
             queue_max: 128,
             prefix_cache: true,

@@ -14,6 +14,7 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     block_count: 64,
     sequences_max: 8,
     batch_tokens_max: 16,
+    prefill_tokens_beside_decode_max: 16,
     queue_max: 8,
     context_length: 64,
     vocab_size: 24,
@@ -32,6 +33,7 @@ pub(crate) fn request(id: u64, prompt: &[TokenId], tokens_max: usize) -> Sequenc
         ignore_eos: false,
         logprobs: None,
         prompt_logprobs: false,
+        priority: 0,
     }
 }
 

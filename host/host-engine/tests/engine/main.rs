@@ -13,6 +13,7 @@ mod longrope;
 mod model;
 mod preemption;
 mod prefix;
+mod priority;
 mod refusal;
 mod schedule;
 mod steps;

@@ -28,21 +28,22 @@ enum Action {
 
 fn limits() -> impl Strategy<Value = EngineLimits> {
     let kv = (1_u32..6, 3_u32..20);
-    let step = (1_usize..7, 0_usize..8, 0_usize..8);
+    let step = (1_usize..7, 0_usize..8, 0_usize..8, 1_usize..12);
     let lengths = (4_usize..40, prop::option::of(1_usize..20), any::<bool>());
-    (kv, step, lengths).prop_map(|(kv, (sequences_max, more_tokens, queue_max), lengths)| {
-        EngineLimits {
+    (kv, step, lengths).prop_map(
+        |(kv, (sequences_max, more_tokens, queue_max, beside), lengths)| EngineLimits {
             block_size: kv.0,
             block_count: kv.1,
             sequences_max,
             batch_tokens_max: sequences_max + more_tokens,
+            prefill_tokens_beside_decode_max: beside,
             queue_max,
             context_length: lengths.0,
             vocab_size: 24,
             long_above: lengths.1,
             prefix_cache: lengths.2,
-        }
-    })
+        },
+    )
 }
 
 fn sampling() -> impl Strategy<Value = SamplingParams> {
@@ -71,14 +72,21 @@ fn submission() -> impl Strategy<Value = SequenceRequest> {
         shared.take(length).chain(own).collect::<Vec<u32>>()
     });
     let flags = (any::<bool>(), prop::option::of(0_u8..4), any::<bool>());
-    (prompt, 0_usize..16, 0_usize..4, sampling(), flags).prop_map(
-        |(prompt, tokens_max, tokens_min, sampling, (ignore_eos, logprobs, prompt_logprobs))| {
+    let counts = (0_usize..16, 0_usize..4, -1_i32..2);
+    (prompt, counts, sampling(), flags).prop_map(
+        |(
+            prompt,
+            (tokens_max, tokens_min, priority),
+            sampling,
+            (ignore_eos, logprobs, prompt_logprobs),
+        )| {
             SequenceRequest {
                 tokens_min,
                 sampling,
                 ignore_eos,
                 logprobs,
                 prompt_logprobs,
+                priority,
                 ..request(0, &prompt, tokens_max)
             }
         },
@@ -215,6 +223,8 @@ impl Schedule {
         assert_eq!(counts.running + counts.waiting, self.live_count(), "all are accounted for");
         assert!(counts.blocks_used + counts.blocks_cached <= counts.blocks_total);
         assert!(stats.decode_tokens + stats.prefill_tokens <= self.limits.batch_tokens_max);
+        let beside = self.limits.prefill_tokens_beside_decode_max;
+        assert!(stats.decode_tokens == 0 || stats.prefill_tokens <= beside, "{stats:?}");
     }
 
     fn finish(mut self) -> BTreeMap<SequenceId, Outcome> {

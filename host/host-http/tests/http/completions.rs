@@ -182,3 +182,12 @@ async fn usage_tells_what_of_a_prompt_was_cached() {
     assert!(page.contains("host_prefix_cache_queries_total{model=\"fake\"} 282\n"), "{page}");
     assert!(page.contains("host_prefix_cache_hits_total{model=\"fake\"} 192\n"), "{page}");
 }
+
+#[tokio::test]
+async fn priority_is_any_small_integer_or_null() {
+    for priority in [json!(null), json!(0), json!(i32::MIN), json!(i32::MAX)] {
+        let body = completion(json!({"temperature": 0, "priority": priority}));
+        let answer = saying("hello").ok(PATH, &body).await;
+        assert_eq!(answer["choices"][0]["text"], "hello", "{body}");
+    }
+}
