@@ -113,8 +113,12 @@ pub struct EngineCounts {
 pub struct StepStats {
     /// Tokens of prompts (and of sequences computed again).
     pub prefill_tokens: usize,
-    /// Sequences that decoded one token.
+    /// Sequences that decoded, one token each beside accepted drafts.
     pub decode_tokens: usize,
+    /// Guesses at the tokens that follow those of decoding sequences.
+    pub draft_tokens: usize,
+    /// Guesses that were right, each of them a token without a step of its own.
+    pub accepted_tokens: usize,
     /// Sequences in the batch.
     pub sequences: usize,
     /// Sequences whose blocks were taken back.

@@ -10,14 +10,17 @@
 //! parameters, its seed), never on what else ran, provided that the model's rows do so too. A model
 //! that embeds instead of generating runs in an [`EmbeddingEngine`].
 
+mod advance;
 mod batch;
 mod blocks;
+mod draft;
 mod embedding;
 mod engine;
 mod error;
 mod event;
 mod limits;
 mod logprobs;
+mod lookup;
 mod lru;
 mod plan;
 mod prefix;
@@ -28,6 +31,7 @@ mod scheduler;
 mod selection;
 mod sequence;
 mod sharing;
+mod speculation;
 
 pub use batch::{Batch, StepModel};
 pub use blocks::{BlockAllocator, BlockIndex};

@@ -40,6 +40,8 @@ pub struct EngineLimits {
     /// Length above which the model rotates all keys of a sequence otherwise (longrope). A sequence
     /// that grows past it is computed again from its first token.
     pub long_above: Option<usize>,
+    /// Most tokens of a sequence that are drafted for one step; 0 drafts nothing.
+    pub draft_tokens_max: usize,
     /// Whether blocks keep their content for sequences that begin with the same tokens.
     pub prefix_cache: bool,
 }

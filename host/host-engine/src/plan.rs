@@ -3,8 +3,8 @@
 //! Running sequences decode first, because a client watches each of their tokens; what is left of
 //! the step's tokens goes to prefill, in chunks. Beside sequences that decode prefill gets only so
 //! many tokens that nobody sees a pause. The first prompt gets most of them, and prompts with much
-//! less to run share a part, so that a short one need not sit out a very long one. Who has blocks
-//! was decided before; it deals in counts and must not look at tokens, logits or text.
+//! less to run share a part, so that a short one need not sit out a very long one. Drafts get
+//! what is left after all that. Who has blocks was decided before; it deals in counts and must not look at tokens, logits or text.
 
 use std::ops::Range;
 
@@ -24,6 +24,8 @@ pub(crate) struct Chunk {
     pub(crate) scored: Range<usize>,
     /// Whether a token is chosen from the last position.
     pub(crate) samples: bool,
+    /// Guesses that run after them.
+    pub(crate) drafts: usize,
 }
 
 impl Chunk {
@@ -32,7 +34,7 @@ impl Chunk {
     }
 
     pub(crate) fn logit_rows(&self) -> usize {
-        self.scored.len() + usize::from(self.samples)
+        self.scored.len() + usize::from(self.samples) + self.drafts
     }
 }
 
@@ -55,9 +57,11 @@ impl Scheduler {
                     count: 1,
                     scored: 0..0,
                     samples: true,
+                    drafts: 0,
                 });
             }
         }
+        self.stats.decode_tokens = self.plan.len();
     }
 
     /// Adds prefill chunks to a plan of those that decode.
@@ -83,6 +87,23 @@ impl Scheduler {
                 left.for_short = left.for_short.saturating_sub(chunk.count);
             }
             self.plan.push(chunk);
+        }
+    }
+
+    /// Adds drafts to the decoding chunks of a complete plan, with what the step has left.
+    pub(crate) fn plan_drafts(&mut self) {
+        if self.limits.draft_tokens_max == 0 {
+            return;
+        }
+        let tokens: usize = self.plan.iter().map(|chunk| chunk.count).sum();
+        let rows: usize = self.plan.iter().map(Chunk::logit_rows).sum();
+        let mut left =
+            (self.limits.batch_tokens_max - tokens).min(self.limits.logit_rows_max() - rows);
+        for chunk in self.plan.iter_mut().take(self.stats.decode_tokens) {
+            let sequence = &mut self.running[chunk.sequence];
+            chunk.drafts = sequence.make_draft(left, &self.limits, &mut self.blocks);
+            left -= chunk.drafts;
+            self.stats.draft_tokens += chunk.drafts;
         }
     }
 
@@ -135,5 +156,5 @@ fn prefill_chunk(index: usize, sequence: &Sequence, tokens: usize, rows: usize) 
     let end = first + count;
     let scored = score_first..score_end.min(end).max(score_first);
     let samples = end == sequence.tokens.len() && sequence.samples();
-    Chunk { sequence: index, first, count, scored, samples }
+    Chunk { sequence: index, first, count, scored, samples, drafts: 0 }
 }

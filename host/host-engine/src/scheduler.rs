@@ -23,7 +23,7 @@ pub(crate) struct Scheduler {
     waiting: Vec<Sequence>,
     /// The next step's batch, decoding sequences first.
     pub(crate) plan: Vec<Chunk>,
-    /// Figures of the next step: preemptions and the use of the prefix cache.
+    /// Figures of the next step that are known before it runs.
     pub(crate) stats: StepStats,
     /// Running sequences that prefill in the next step.
     pub(crate) prefilling: Vec<usize>,
@@ -55,6 +55,7 @@ impl Scheduler {
         self.plan.clear();
         self.plan_decode();
         self.plan_prefill();
+        self.plan_drafts();
         std::mem::take(&mut self.stats)
     }
 
@@ -88,7 +89,7 @@ impl Scheduler {
         for sequence in &mut self.running {
             sequence.keep_full(&mut self.blocks, block_size);
             match sequence.fate {
-                Fate::Live | Fate::Preempted => {}
+                Fate::Live | Fate::Preempted => sequence.trim(&mut self.blocks, &self.limits),
                 Fate::Ended => sequence.release(&mut self.blocks),
                 Fate::Outgrown => renew(sequence, &mut self.blocks, &self.limits),
             }

@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::TokenId;
 use crate::blocks::{BlockAllocator, BlockIndex};
+use crate::draft::Drafter;
 use crate::error::SubmitError;
 use crate::event::SequenceUsage;
 use crate::limits::{EngineLimits, LOGIT_BIAS_MAX, STOP_TOKENS_MAX};
@@ -119,6 +120,10 @@ pub(crate) struct Sequence {
     pub(crate) logprobs: Option<u8>,
     /// First prompt position whose logprob has not been reported; the prompt's end if none is due.
     pub(crate) unscored: usize,
+    /// Made for its first draft.
+    pub(crate) drafter: Option<Box<Drafter>>,
+    /// Tokens of the present step's draft that were right.
+    pub(crate) accepted: usize,
 }
 
 impl Sequence {
@@ -144,6 +149,8 @@ impl Sequence {
             tokens_min: request.tokens_min,
             logprobs: request.logprobs,
             unscored: if request.prompt_logprobs { 1 } else { prompt_tokens },
+            drafter: None,
+            accepted: 0,
         }
     }
 

@@ -251,6 +251,8 @@ impl<M: StepModel> Worker<M> {
                 restarts: stats.restarts,
                 prefix_queries: stats.prefix_queries,
                 prefix_hits: stats.prefix_hits,
+                draft_tokens: stats.draft_tokens,
+                accepted_tokens: stats.accepted_tokens,
             };
             self.model_metrics.record_step(started.elapsed(), figures);
         }

@@ -162,8 +162,14 @@ mod tests {
             kv_blocks_cached: 5,
             kv_blocks_total: 64,
         });
-        let figures =
-            StepFigures { preemptions: 1, restarts: 2, prefix_queries: 80, prefix_hits: 64 };
+        let figures = StepFigures {
+            preemptions: 1,
+            restarts: 2,
+            prefix_queries: 80,
+            prefix_hits: 64,
+            draft_tokens: 9,
+            accepted_tokens: 7,
+        };
         model.record_step(Duration::from_millis(3), figures);
         model.record_step(Duration::from_millis(30), StepFigures::default());
         model.add_prompt_tokens(11);
@@ -194,6 +200,8 @@ mod tests {
         };
         let counters = [
             "host_completion_tokens",
+            "host_draft_tokens",
+            "host_draft_tokens_accepted",
             "host_plugin_faults",
             "host_preemptions",
             "host_prefix_cache_hits",
@@ -238,6 +246,8 @@ mod tests {
         check(&metrics, r#"host_restarts_total{model="tiny"}"#, 2.0);
         check(&metrics, r#"host_prefix_cache_queries_total{model="tiny"}"#, 80.0);
         check(&metrics, r#"host_prefix_cache_hits_total{model="tiny"}"#, 64.0);
+        check(&metrics, r#"host_draft_tokens_total{model="tiny"}"#, 9.0);
+        check(&metrics, r#"host_draft_tokens_accepted_total{model="tiny"}"#, 7.0);
         check(&metrics, r#"host_prompt_tokens_total{model="tiny"}"#, 11.0);
         check(&metrics, r#"host_completion_tokens_total{model="tiny"}"#, 5.0);
         let requests =

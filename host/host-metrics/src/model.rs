@@ -55,6 +55,8 @@ pub(crate) struct ModelFamilies {
     restarts: Family<ModelLabel, Counter>,
     prefix_queries: Family<ModelLabel, Counter>,
     prefix_hits: Family<ModelLabel, Counter>,
+    draft_tokens: Family<ModelLabel, Counter>,
+    accepted_tokens: Family<ModelLabel, Counter>,
     step_duration: Histograms,
     time_to_first_token: Histograms,
     time_per_output_token: Histograms,
@@ -92,6 +94,9 @@ impl ModelFamilies {
         let prefix_queries = counter("host_prefix_cache_queries", help);
         let help = "Prompt tokens found in the prefix cache";
         let prefix_hits = counter("host_prefix_cache_hits", help);
+        let draft_tokens = counter("host_draft_tokens", "Tokens drafted");
+        let accepted_tokens =
+            counter("host_draft_tokens_accepted", "Drafted tokens that were right");
         let mut histogram = |name: &str, help: &str, buckets: &'static [f64]| {
             let family = Histograms::new_with_constructor(Buckets(buckets));
             registry.register(name, help, family.clone());
@@ -111,6 +116,8 @@ impl ModelFamilies {
             restarts,
             prefix_queries,
             prefix_hits,
+            draft_tokens,
+            accepted_tokens,
             step_duration: histogram(
                 "host_step_duration_seconds",
                 "Time of one step of the engine",
@@ -150,6 +157,8 @@ impl ModelFamilies {
             restarts: self.restarts.get_or_create_owned(&label),
             prefix_queries: self.prefix_queries.get_or_create_owned(&label),
             prefix_hits: self.prefix_hits.get_or_create_owned(&label),
+            draft_tokens: self.draft_tokens.get_or_create_owned(&label),
+            accepted_tokens: self.accepted_tokens.get_or_create_owned(&label),
             step_duration: self.step_duration.get_or_create_owned(&label),
             time_to_first_token: self.time_to_first_token.get_or_create_owned(&label),
             time_per_output_token: self.time_per_output_token.get_or_create_owned(&label),
@@ -184,6 +193,10 @@ pub struct StepFigures {
     pub prefix_queries: usize,
     /// Prompt tokens found there.
     pub prefix_hits: usize,
+    /// Tokens drafted.
+    pub draft_tokens: usize,
+    /// Drafted tokens that were right.
+    pub accepted_tokens: usize,
 }
 
 /// Handles to the series of one model; clones share them.
@@ -202,6 +215,8 @@ pub struct ModelMetrics {
     restarts: Counter<u64, AtomicU64>,
     prefix_queries: Counter<u64, AtomicU64>,
     prefix_hits: Counter<u64, AtomicU64>,
+    draft_tokens: Counter<u64, AtomicU64>,
+    accepted_tokens: Counter<u64, AtomicU64>,
     step_duration: Histogram,
     time_to_first_token: Histogram,
     time_per_output_token: Histogram,
@@ -232,6 +247,8 @@ impl ModelMetrics {
         self.restarts.inc_by(figures.restarts as u64);
         self.prefix_queries.inc_by(figures.prefix_queries as u64);
         self.prefix_hits.inc_by(figures.prefix_hits as u64);
+        self.draft_tokens.inc_by(figures.draft_tokens as u64);
+        self.accepted_tokens.inc_by(figures.accepted_tokens as u64);
         self.step_duration.observe(duration.as_secs_f64());
     }
 

@@ -74,6 +74,7 @@ pub fn load(
         context_length: memory.context_length,
         vocab_size: prepared.graph.vocab_size,
         long_above: prepared.graph.long_above(),
+        draft_tokens_max: options.draft_tokens_max,
         prefix_cache: options.prefix_cache,
     };
     let summary = summarize(&prepared, registry, options, started.elapsed());

@@ -49,6 +49,8 @@ pub struct LoadOptions {
     pub sequences_max: usize,
     /// Most sequences that wait.
     pub queue_max: usize,
+    /// Most tokens of a sequence that are drafted for one step; 0 drafts nothing.
+    pub draft_tokens_max: usize,
     /// Whether requests that begin alike share keys and values.
     pub prefix_cache: bool,
 }
@@ -69,6 +71,7 @@ impl Default for LoadOptions {
             prefill_tokens_beside_decode_max: 128,
             sequences_max: 64,
             queue_max: 128,
+            draft_tokens_max: 0,
             prefix_cache: true,
         }
     }

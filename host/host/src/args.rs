@@ -135,6 +135,12 @@ pub(crate) struct LoadArgs {
     #[arg(long, env = "HOST_QUEUE_MAX", default_value_t = 128)]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=65536))]
     pub(crate) queue_max: usize,
+    /// Most tokens that are drafted for one step from what the text said before; 0 drafts nothing.
+    /// Answers are the same.
+    #[arg(long, value_name = "TOKENS", env = "HOST_SPECULATE", default_value_t = 0)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=64))]
+    #[arg(hide_short_help = true)]
+    pub(crate) speculate: usize,
     /// Compute every prompt from its first token, also where another began alike.
     #[arg(long, env = "HOST_NO_PREFIX_CACHE", hide_short_help = true)]
     pub(crate) no_prefix_cache: bool,

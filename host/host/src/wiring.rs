@@ -71,6 +71,7 @@ pub(crate) fn load_options(args: &LoadArgs) -> LoadOptions {
         prefill_tokens_beside_decode_max: args.prefill_tokens_beside_decode_max,
         sequences_max: args.sequences_max,
         queue_max: args.queue_max,
+        draft_tokens_max: args.speculate,
         prefix_cache: !args.no_prefix_cache,
     }
 }

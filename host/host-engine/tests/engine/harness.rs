@@ -19,6 +19,7 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     context_length: 64,
     vocab_size: 24,
     long_above: None,
+    draft_tokens_max: 0,
     prefix_cache: true,
 };
 
@@ -163,6 +164,7 @@ pub(crate) fn solo(limits: EngineLimits, rule: Rule, request: &SequenceRequest) 
         sequences_max: 1,
         queue_max: 0,
         batch_tokens_max: 4096,
+        draft_tokens_max: 0,
         prefix_cache: false,
         ..limits
     };

@@ -13,7 +13,7 @@ use host_engine::{
 use proptest::prelude::*;
 
 use crate::harness::{End, Outcome, Run, request, solo};
-use crate::model::hashed;
+use crate::model::{Rule, hashed, repeating};
 
 #[derive(Debug, Clone)]
 enum Action {
@@ -29,7 +29,7 @@ enum Action {
 fn limits() -> impl Strategy<Value = EngineLimits> {
     let kv = (1_u32..6, 3_u32..20);
     let step = (1_usize..7, 0_usize..8, 0_usize..8, 1_usize..12);
-    let lengths = (4_usize..40, prop::option::of(1_usize..20), any::<bool>());
+    let lengths = (4_usize..40, prop::option::of(1_usize..20), any::<bool>(), 0_usize..6);
     (kv, step, lengths).prop_map(
         |(kv, (sequences_max, more_tokens, queue_max, beside), lengths)| EngineLimits {
             block_size: kv.0,
@@ -41,6 +41,7 @@ fn limits() -> impl Strategy<Value = EngineLimits> {
             context_length: lengths.0,
             vocab_size: 24,
             long_above: lengths.1,
+            draft_tokens_max: lengths.3,
             prefix_cache: lengths.2,
         },
     )
@@ -107,6 +108,7 @@ fn action() -> impl Strategy<Value = Action> {
 /// A run with what its caller believes about it.
 struct Schedule {
     limits: EngineLimits,
+    rule: Rule,
     run: Run,
     requests: BTreeMap<SequenceId, SequenceRequest>,
     paused: BTreeSet<SequenceId>,
@@ -116,10 +118,11 @@ struct Schedule {
 }
 
 impl Schedule {
-    fn new(limits: EngineLimits) -> Self {
+    fn new(limits: EngineLimits, rule: Rule) -> Self {
         Self {
             limits,
-            run: Run::new(limits, hashed),
+            rule,
+            run: Run::new(limits, rule),
             requests: BTreeMap::new(),
             paused: BTreeSet::new(),
             streaming: BTreeSet::new(),
@@ -222,7 +225,9 @@ impl Schedule {
         assert!(counts.running <= self.limits.sequences_max);
         assert_eq!(counts.running + counts.waiting, self.live_count(), "all are accounted for");
         assert!(counts.blocks_used + counts.blocks_cached <= counts.blocks_total);
-        assert!(stats.decode_tokens + stats.prefill_tokens <= self.limits.batch_tokens_max);
+        let tokens = stats.decode_tokens + stats.prefill_tokens + stats.draft_tokens;
+        assert!(tokens <= self.limits.batch_tokens_max, "{stats:?}");
+        assert!(stats.accepted_tokens <= stats.draft_tokens);
         let beside = self.limits.prefill_tokens_beside_decode_max;
         assert!(stats.decode_tokens == 0 || stats.prefill_tokens <= beside, "{stats:?}");
     }
@@ -244,7 +249,7 @@ impl Schedule {
     }
 
     fn check_outcome(&self, found: &Outcome, request: &SequenceRequest) {
-        let alone = solo(self.limits, hashed, request);
+        let alone = solo(self.limits, self.rule, request);
         let (cancelled, failed) = match found.end.as_ref().expect("every sequence ends") {
             End::Finished { reason, .. } => (*reason == FinishReason::Cancelled, false),
             End::Failed(error) => (false, *error == SequenceError::Step(fault())),
@@ -265,8 +270,12 @@ fn fault() -> StepError {
     StepError::Model { panicked: true, plugin: "cpu".into(), message: "kernel panicked".into() }
 }
 
-fn check_schedule(limits: EngineLimits, actions: &[Action]) -> BTreeMap<SequenceId, Outcome> {
-    let mut schedule = Schedule::new(limits);
+fn check_schedule(
+    limits: EngineLimits,
+    rule: Rule,
+    actions: &[Action],
+) -> BTreeMap<SequenceId, Outcome> {
+    let mut schedule = Schedule::new(limits, rule);
     for action in actions {
         schedule.act(action);
     }
@@ -285,7 +294,15 @@ proptest! {
         limits in limits(),
         actions in prop::collection::vec(action(), 1..120),
     ) {
-        check_schedule(limits, &actions);
+        check_schedule(limits, hashed, &actions);
+    }
+
+    #[test]
+    fn any_schedule_of_texts_that_repeat_says_what_each_says_alone(
+        limits in limits(),
+        actions in prop::collection::vec(action(), 1..120),
+    ) {
+        check_schedule(limits, repeating, &actions);
     }
 }
 
@@ -301,6 +318,7 @@ proptest! {
         limits in limits(),
         actions in prop::collection::vec(action(), 1..80),
     ) {
-        prop_assert_eq!(check_schedule(limits, &actions), check_schedule(limits, &actions));
+        let first = check_schedule(limits, repeating, &actions);
+        prop_assert_eq!(first, check_schedule(limits, repeating, &actions));
     }
 }

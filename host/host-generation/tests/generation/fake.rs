@@ -121,6 +121,7 @@ pub(crate) fn limits() -> EngineLimits {
         context_length: 2048,
         vocab_size: VOCAB_SIZE,
         long_above: None,
+        draft_tokens_max: 0,
         prefix_cache: true,
     }
 }
