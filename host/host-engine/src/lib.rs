@@ -31,6 +31,7 @@ mod scheduler;
 mod selection;
 mod sequence;
 mod sharing;
+mod softmax;
 mod speculation;
 
 pub use batch::{Batch, StepModel};
