@@ -21,7 +21,7 @@ const EXPONENT_MIN: f32 = -87.0;
 const SHIFT: f32 = 12_582_912.0;
 
 /// The logarithm of 2 in two parts; whole numbers up to 126 times the first are exact.
-const LN_2_HIGH: f32 = 0.693_359_375;
+const LN_2_HIGH: f32 = 355.0 / 512.0;
 const LN_2_LOW: f32 = (LN_2 - LN_2_HIGH as f64) as f32;
 
 /// How logits are turned to weights.

@@ -107,7 +107,8 @@ mod tests {
 
     use super::Metrics;
     use crate::labels::PluginState;
-    use crate::model::{Occupancy, StepFigures};
+    use crate::model::Occupancy;
+    use crate::steps::StepFigures;
 
     /// A metrics page read back: type of each family, value of each series.
     struct Page {

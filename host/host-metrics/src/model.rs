@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::labels::ModelLabel;
+use crate::steps::{StepCounters, StepFamilies, StepFigures};
 
 /// Upper bounds in seconds for one step or one token: 0.5 ms to 10 s.
 const TOKEN_BUCKETS: [f64; 14] =
@@ -50,13 +51,7 @@ pub(crate) struct ModelFamilies {
     kv_blocks_total: Family<ModelLabel, Gauge>,
     prompt_tokens: Family<ModelLabel, Counter>,
     completion_tokens: Family<ModelLabel, Counter>,
-    steps: Family<ModelLabel, Counter>,
-    preemptions: Family<ModelLabel, Counter>,
-    restarts: Family<ModelLabel, Counter>,
-    prefix_queries: Family<ModelLabel, Counter>,
-    prefix_hits: Family<ModelLabel, Counter>,
-    draft_tokens: Family<ModelLabel, Counter>,
-    accepted_tokens: Family<ModelLabel, Counter>,
+    steps: StepFamilies,
     step_duration: Histograms,
     time_to_first_token: Histograms,
     time_per_output_token: Histograms,
@@ -86,17 +81,7 @@ impl ModelFamilies {
         };
         let prompt_tokens = counter("host_prompt_tokens", "Prompt tokens of requests");
         let completion_tokens = counter("host_completion_tokens", "Tokens generated");
-        let steps = counter("host_steps", "Steps of the engine");
-        let preemptions = counter("host_preemptions", "Sequences that lost their KV blocks");
-        let help = "Sequences computed again because they grew past the length of short rope";
-        let restarts = counter("host_restarts", help);
-        let help = "Prompt tokens looked for in the prefix cache";
-        let prefix_queries = counter("host_prefix_cache_queries", help);
-        let help = "Prompt tokens found in the prefix cache";
-        let prefix_hits = counter("host_prefix_cache_hits", help);
-        let draft_tokens = counter("host_draft_tokens", "Tokens drafted");
-        let accepted_tokens =
-            counter("host_draft_tokens_accepted", "Drafted tokens that were right");
+        let steps = StepFamilies::register(registry);
         let mut histogram = |name: &str, help: &str, buckets: &'static [f64]| {
             let family = Histograms::new_with_constructor(Buckets(buckets));
             registry.register(name, help, family.clone());
@@ -112,12 +97,6 @@ impl ModelFamilies {
             prompt_tokens,
             completion_tokens,
             steps,
-            preemptions,
-            restarts,
-            prefix_queries,
-            prefix_hits,
-            draft_tokens,
-            accepted_tokens,
             step_duration: histogram(
                 "host_step_duration_seconds",
                 "Time of one step of the engine",
@@ -152,13 +131,7 @@ impl ModelFamilies {
             kv_blocks_total: self.kv_blocks_total.get_or_create_owned(&label),
             prompt_tokens: self.prompt_tokens.get_or_create_owned(&label),
             completion_tokens: self.completion_tokens.get_or_create_owned(&label),
-            steps: self.steps.get_or_create_owned(&label),
-            preemptions: self.preemptions.get_or_create_owned(&label),
-            restarts: self.restarts.get_or_create_owned(&label),
-            prefix_queries: self.prefix_queries.get_or_create_owned(&label),
-            prefix_hits: self.prefix_hits.get_or_create_owned(&label),
-            draft_tokens: self.draft_tokens.get_or_create_owned(&label),
-            accepted_tokens: self.accepted_tokens.get_or_create_owned(&label),
+            steps: self.steps.model(&label),
             step_duration: self.step_duration.get_or_create_owned(&label),
             time_to_first_token: self.time_to_first_token.get_or_create_owned(&label),
             time_per_output_token: self.time_per_output_token.get_or_create_owned(&label),
@@ -182,23 +155,6 @@ pub struct Occupancy {
     pub kv_blocks_total: usize,
 }
 
-/// What one step of an engine did, beside taking time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct StepFigures {
-    /// Sequences that lost their KV blocks.
-    pub preemptions: usize,
-    /// Sequences that begin anew because they grew long.
-    pub restarts: usize,
-    /// Prompt tokens looked for in the prefix cache.
-    pub prefix_queries: usize,
-    /// Prompt tokens found there.
-    pub prefix_hits: usize,
-    /// Tokens drafted.
-    pub draft_tokens: usize,
-    /// Drafted tokens that were right.
-    pub accepted_tokens: usize,
-}
-
 /// Handles to the series of one model; clones share them.
 #[derive(Debug, Clone)]
 pub struct ModelMetrics {
@@ -210,13 +166,7 @@ pub struct ModelMetrics {
     kv_blocks_total: Gauge,
     prompt_tokens: Counter<u64, AtomicU64>,
     completion_tokens: Counter<u64, AtomicU64>,
-    steps: Counter<u64, AtomicU64>,
-    preemptions: Counter<u64, AtomicU64>,
-    restarts: Counter<u64, AtomicU64>,
-    prefix_queries: Counter<u64, AtomicU64>,
-    prefix_hits: Counter<u64, AtomicU64>,
-    draft_tokens: Counter<u64, AtomicU64>,
-    accepted_tokens: Counter<u64, AtomicU64>,
+    steps: StepCounters,
     step_duration: Histogram,
     time_to_first_token: Histogram,
     time_per_output_token: Histogram,
@@ -242,13 +192,7 @@ impl ModelMetrics {
 
     /// Counts a step of the engine.
     pub fn record_step(&self, duration: Duration, figures: StepFigures) {
-        self.steps.inc();
-        self.preemptions.inc_by(figures.preemptions as u64);
-        self.restarts.inc_by(figures.restarts as u64);
-        self.prefix_queries.inc_by(figures.prefix_queries as u64);
-        self.prefix_hits.inc_by(figures.prefix_hits as u64);
-        self.draft_tokens.inc_by(figures.draft_tokens as u64);
-        self.accepted_tokens.inc_by(figures.accepted_tokens as u64);
+        self.steps.record(figures);
         self.step_duration.observe(duration.as_secs_f64());
     }
 
