@@ -21,7 +21,7 @@ pub struct Batch {
     pub slots: Vec<u32>,
     /// First row of each sequence, then the row count.
     pub sequence_starts: Vec<u32>,
-    /// Tokens each sequence has by now, those of later steps included: a long one may be rotated
+    /// Tokens each sequence has by now, those of later steps and drafts included: a long one may be rotated
     /// otherwise (longrope), from its first token on.
     pub sequence_lengths: Vec<u32>,
     /// Positions that each sequence holds after this step.
@@ -32,6 +32,19 @@ pub struct Batch {
     pub block_tables: Vec<u32>,
     /// Rows whose logits are wanted, ascending.
     pub logit_rows: Vec<u32>,
+}
+
+/// What a step runs of one sequence.
+#[derive(Debug)]
+pub(crate) struct Run<'a> {
+    /// All tokens of the sequence.
+    pub(crate) tokens: &'a [TokenId],
+    /// Those of them that run.
+    pub(crate) positions: Range<usize>,
+    /// Guesses that run after the last token; none unless that is the last to run.
+    pub(crate) draft: &'a [TokenId],
+    pub(crate) block_table: &'a [BlockIndex],
+    pub(crate) block_size: u32,
 }
 
 impl Batch {
@@ -59,25 +72,21 @@ impl Batch {
         self.logit_rows.clear();
     }
 
-    /// Adds the run `positions` of a sequence of these tokens.
-    pub(crate) fn push_sequence(
-        &mut self,
-        tokens: &[TokenId],
-        positions: Range<usize>,
-        block_table: &[BlockIndex],
-        block_size: u32,
-    ) {
-        let end = positions.end;
+    /// Adds a run of one sequence.
+    pub(crate) fn push_sequence(&mut self, run: &Run<'_>) {
+        let Run { tokens, positions, draft, block_table, block_size } = run;
+        let end = positions.end + draft.len();
         self.token_ids.extend_from_slice(&tokens[positions.clone()]);
+        self.token_ids.extend_from_slice(draft);
         for position in positions.start as u32..end as u32 {
             let block = block_table[(position / block_size) as usize].0;
             self.positions.push(position);
             self.slots.push(block * block_size + position % block_size);
         }
         self.sequence_starts.push(self.token_ids.len() as u32);
-        self.sequence_lengths.push(tokens.len() as u32);
+        self.sequence_lengths.push((tokens.len() + draft.len()) as u32);
         self.context_lengths.push(end as u32);
-        let blocks = end.div_ceil(block_size as usize);
+        let blocks = end.div_ceil(*block_size as usize);
         self.block_tables.extend(block_table[..blocks].iter().map(|block| block.0));
         self.block_table_starts.push(self.block_tables.len() as u32);
     }

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use crate::batch::{Batch, StepModel};
+use crate::batch::{Batch, Run, StepModel};
 use crate::blocks::{BlockAllocator, BlockIndex};
 use crate::error::{EmbeddingError, LimitsError, StepError, TextError};
 use crate::event::{EngineCounts, StepStats};
@@ -162,6 +162,7 @@ impl<M: StepModel> EmbeddingEngine<M> {
             waiting: self.texts.len() - running,
             paused: 0,
             blocks_used: self.blocks.used_count(),
+            blocks_cached: 0,
             blocks_total: self.blocks.total_count(),
         }
     }
@@ -198,8 +199,13 @@ impl<M: StepModel> EmbeddingEngine<M> {
                 text.block_table.extend(blocks.take(needed));
             }
             let (first, end) = (text.computed, text.computed + pending.min(tokens_left));
-            let block_size = self.limits.block_size;
-            self.batch.push_sequence(&text.tokens, first..end, &text.block_table, block_size);
+            self.batch.push_sequence(&Run {
+                tokens: &text.tokens,
+                positions: first..end,
+                draft: &[],
+                block_table: &text.block_table,
+                block_size: self.limits.block_size,
+            });
             if is_cut {
                 return;
             }

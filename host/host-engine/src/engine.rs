@@ -1,20 +1,20 @@
 //! The step loop: submit, plan, run the model, choose tokens, report.
 //!
-//! It ties the scheduler (who runs) to the model (logits) and the sampler (tokens), and is the only
-//! place that changes a sequence's tokens. It blocks on nothing and keeps no time: who calls `step`
-//! and when is the caller's affair. A failing step ends the sequences of that batch and no others.
+//! It ties the scheduler (who runs) to the model (logits) and the sampler (tokens). It blocks on
+//! nothing and keeps no time: who calls `step` and when is the caller's affair. A failing step ends
+//! the sequences of that batch and no others.
 
 use std::fmt;
 
-use crate::batch::{Batch, StepModel};
-use crate::error::{LimitsError, SequenceError, StepError, SubmitError};
+use crate::SequenceId;
+use crate::advance::{advance, fail, finished};
+use crate::batch::{Batch, Run, StepModel};
+use crate::error::{LimitsError, StepError, SubmitError};
 use crate::event::{EngineCounts, Event, FinishReason, StepStats};
 use crate::limits::EngineLimits;
-use crate::logprobs::{TokenLogprobs, score};
-use crate::sampler::{Draw, Sampler};
-use crate::scheduler::{Chunk, Scheduler};
+use crate::sampler::Sampler;
+use crate::scheduler::Scheduler;
 use crate::sequence::{Fate, Sequence, SequenceRequest};
-use crate::{SequenceId, TokenId};
 
 /// Runs many sequences through one model.
 pub struct Engine<M> {
@@ -93,24 +93,24 @@ impl<M: StepModel> Engine<M> {
         for sequence in self.cancelled.drain(..) {
             events.push(finished(&sequence, FinishReason::Cancelled, None));
         }
-        let mut stats = StepStats { preemptions: self.scheduler.plan(), ..StepStats::default() };
+        let mut stats = self.scheduler.plan();
         if !self.scheduler.plan.is_empty() {
             self.fill_batch();
             stats.sequences = self.batch.sequence_count();
-            stats.decode_tokens = self.decode_count();
-            stats.prefill_tokens = self.batch.token_count() - stats.decode_tokens;
+            stats.prefill_tokens =
+                self.batch.token_count() - stats.decode_tokens - stats.draft_tokens;
             let logit_count = self.batch.logit_rows.len() * self.limits.vocab_size;
             if self.logits.len() < logit_count {
                 self.logits.resize(logit_count, 0.0);
             }
             match self.model.step(&self.batch, &mut self.logits[..logit_count]) {
-                Ok(()) => stats.restarts = self.advance_batch(events),
+                Ok(()) => self.advance_batch(events, &mut stats),
                 Err(error) => {
                     self.fail_batch(&error, events);
                     stats.fault = Some(error);
                 }
             }
-            self.scheduler.reap();
+            self.scheduler.settle();
         }
         stats.counts = self.counts();
         stats
@@ -160,24 +160,23 @@ impl<M: StepModel> Engine<M> {
         self.batch.clear();
         for chunk in &self.scheduler.plan {
             let sequence = &self.scheduler.running[chunk.sequence];
-            let (tokens, run) = (&sequence.tokens, chunk.first..chunk.end());
-            let block_size = self.limits.block_size;
-            self.batch.push_sequence(tokens, run, &sequence.block_table, block_size);
+            self.batch.push_sequence(&Run {
+                tokens: &sequence.tokens,
+                positions: chunk.first..chunk.end(),
+                draft: sequence.draft(chunk.drafts),
+                block_table: &sequence.block_table,
+                block_size: self.limits.block_size,
+            });
             self.batch.want_logits(chunk.first, chunk.scored.clone());
             if chunk.samples {
-                self.batch.want_logits(chunk.first, chunk.end() - 1..chunk.end());
+                let rows = chunk.end() - 1..chunk.end() + chunk.drafts;
+                self.batch.want_logits(chunk.first, rows);
             }
         }
     }
 
-    fn decode_count(&self) -> usize {
-        let running = &self.scheduler.running;
-        self.scheduler.plan.iter().filter(|chunk| running[chunk.sequence].decodes()).count()
-    }
-
-    /// Takes the logits of the step to the sequences they belong to; how many of those begin anew.
-    fn advance_batch(&mut self, events: &mut Vec<Event>) -> usize {
-        let mut restarts = 0;
+    /// Takes the logits of the step to the sequences they belong to.
+    fn advance_batch(&mut self, events: &mut Vec<Event>, stats: &mut StepStats) {
         let Scheduler { plan, running, .. } = &mut self.scheduler;
         let mut rows = self.logits.as_mut_slice();
         for chunk in plan.iter() {
@@ -187,13 +186,12 @@ impl<M: StepModel> Engine<M> {
             if let Err(error) = advance(sequence, chunk, own, &mut self.sampler, events) {
                 fail(sequence, error, events);
             }
+            stats.accepted_tokens += sequence.take_accepted(chunk.drafts, &self.limits);
             if chunk.samples && sequence.outgrows(self.limits.long_above) {
-                // It keeps its blocks, whose slots are all written again.
-                sequence.computed = 0;
-                restarts += 1;
+                sequence.fate = Fate::Outgrown;
+                stats.restarts += 1;
             }
         }
-        restarts
     }
 
     fn fail_batch(&mut self, error: &StepError, events: &mut Vec<Event>) {
@@ -211,106 +209,4 @@ impl<M> fmt::Debug for Engine<M> {
             .field("counts", &self.scheduler.counts())
             .finish_non_exhaustive()
     }
-}
-
-/// Books the positions a step ran, reports the prompt's logprobs and chooses the next token.
-fn advance(
-    sequence: &mut Sequence,
-    chunk: &Chunk,
-    rows: &mut [f32],
-    sampler: &mut Sampler,
-    events: &mut Vec<Event>,
-) -> Result<(), SequenceError> {
-    sequence.computed = chunk.end();
-    // A chunk in the middle of a prompt has no row at all.
-    let vocab_size = rows.len() / chunk.logit_rows().max(1);
-    let (scored, last) = rows.split_at_mut(chunk.scored.len() * vocab_size);
-    if !chunk.scored.is_empty() {
-        score_prompt(sequence, scored, vocab_size, sampler, events)?;
-    }
-    if chunk.samples {
-        return choose_token(sequence, last, sampler, events);
-    }
-    if sequence.pending() == 0 {
-        end(sequence, FinishReason::Length, None, events);
-    }
-    Ok(())
-}
-
-/// Reports the prompt tokens that the rows score. A row without a finite logit ends the report
-/// before its token, so that what is reported does not depend on the chunks.
-fn score_prompt(
-    sequence: &mut Sequence,
-    rows: &[f32],
-    row_len: usize,
-    sampler: &mut Sampler,
-    events: &mut Vec<Event>,
-) -> Result<(), SequenceError> {
-    let first = sequence.unscored;
-    let top_count = sequence.logprobs.unwrap_or(0);
-    let entries = rows.chunks_exact(row_len).zip(&sequence.tokens[first..]);
-    let logprobs: Vec<TokenLogprobs> = entries
-        .map_while(|(row, token)| score(row, *token, top_count, sampler.candidates()))
-        .collect();
-    sequence.unscored += logprobs.len();
-    let complete = logprobs.len() * row_len == rows.len();
-    if !logprobs.is_empty() {
-        events.push(Event::PromptLogprobs { id: sequence.id, first, logprobs });
-    }
-    if complete {
-        Ok(())
-    } else {
-        Err(SequenceError::NoFiniteLogits { position: sequence.unscored })
-    }
-}
-
-fn choose_token(
-    sequence: &mut Sequence,
-    row: &mut [f32],
-    sampler: &mut Sampler,
-    events: &mut Vec<Event>,
-) -> Result<(), SequenceError> {
-    let draw = Draw {
-        params: &sequence.sampling,
-        history: &sequence.tokens,
-        prompt_tokens: sequence.prompt_tokens,
-        suppressed: sequence.suppressed(),
-    };
-    let none = SequenceError::NoFiniteLogits { position: sequence.tokens.len() };
-    let Some(token) = sampler.sample(row, &draw) else { return Err(none) };
-    if sequence.stop_tokens.contains(&token) {
-        end(sequence, FinishReason::Stop, Some(token), events);
-        return Ok(());
-    }
-    let logprobs = match sequence.logprobs {
-        Some(top_count) => Some(score(row, token, top_count, sampler.candidates()).ok_or(none)?),
-        None => None,
-    };
-    sequence.tokens.push(token);
-    events.push(Event::Token { id: sequence.id, token, logprobs });
-    if !sequence.samples() {
-        end(sequence, FinishReason::Length, None, events);
-    }
-    Ok(())
-}
-
-fn end(
-    sequence: &mut Sequence,
-    reason: FinishReason,
-    stop_token: Option<TokenId>,
-    events: &mut Vec<Event>,
-) {
-    sequence.fate = Fate::Ended;
-    events.push(finished(sequence, reason, stop_token));
-}
-
-fn finished(sequence: &Sequence, reason: FinishReason, stop_token: Option<TokenId>) -> Event {
-    let mut usage = sequence.usage();
-    usage.completion_tokens += usize::from(stop_token.is_some());
-    Event::Finished { id: sequence.id, reason, stop_token, usage }
-}
-
-fn fail(sequence: &mut Sequence, error: SequenceError, events: &mut Vec<Event>) {
-    sequence.fate = Fate::Ended;
-    events.push(Event::Failed { id: sequence.id, error });
 }

@@ -19,6 +19,13 @@ pub enum Event {
         /// Its logprobs, when asked for.
         logprobs: Option<TokenLogprobs>,
     },
+    /// The prompt has run. Comes before the first token, if any token was cached.
+    Prefilled {
+        /// Whose.
+        id: SequenceId,
+        /// Prompt tokens that were cached, as in [`SequenceUsage::cached_tokens`].
+        cached_tokens: usize,
+    },
     /// Logprobs of consecutive prompt tokens; a long prompt sends several. The first token of a
     /// prompt has none.
     PromptLogprobs {
@@ -54,6 +61,7 @@ impl Event {
     pub fn id(&self) -> SequenceId {
         match self {
             Event::Token { id, .. }
+            | Event::Prefilled { id, .. }
             | Event::PromptLogprobs { id, .. }
             | Event::Finished { id, .. }
             | Event::Failed { id, .. } => *id,
@@ -92,8 +100,10 @@ pub struct EngineCounts {
     pub waiting: usize,
     /// Sequences paused, running or waiting.
     pub paused: usize,
-    /// KV blocks in use.
+    /// KV blocks that sequences hold.
     pub blocks_used: usize,
+    /// KV blocks that no sequence holds and whose content may be used again.
+    pub blocks_cached: usize,
     /// KV blocks in all.
     pub blocks_total: usize,
 }
@@ -103,12 +113,20 @@ pub struct EngineCounts {
 pub struct StepStats {
     /// Tokens of prompts (and of sequences computed again).
     pub prefill_tokens: usize,
-    /// Sequences that decoded one token.
+    /// Sequences that decoded, one token each beside accepted drafts.
     pub decode_tokens: usize,
+    /// Guesses at the tokens that follow those of decoding sequences.
+    pub draft_tokens: usize,
+    /// Guesses that were right, each of them a token without a step of its own.
+    pub accepted_tokens: usize,
     /// Sequences in the batch.
     pub sequences: usize,
     /// Sequences whose blocks were taken back.
     pub preemptions: usize,
+    /// Prompt tokens that were looked for in the prefix cache.
+    pub prefix_queries: usize,
+    /// Prompt tokens that were found there, so that they need not run.
+    pub prefix_hits: usize,
     /// Sequences that outgrew [`crate::EngineLimits::long_above`] and begin anew.
     pub restarts: usize,
     /// How full the engine is after the step.

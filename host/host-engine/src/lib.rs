@@ -10,20 +10,29 @@
 //! parameters, its seed), never on what else ran, provided that the model's rows do so too. A model
 //! that embeds instead of generating runs in an [`EmbeddingEngine`].
 
+mod advance;
 mod batch;
 mod blocks;
+mod draft;
 mod embedding;
 mod engine;
 mod error;
 mod event;
 mod limits;
 mod logprobs;
+mod lookup;
+mod lru;
+mod plan;
+mod prefix;
 mod random;
 mod sampler;
 mod sampling;
 mod scheduler;
 mod selection;
 mod sequence;
+mod sharing;
+mod softmax;
+mod speculation;
 
 pub use batch::{Batch, StepModel};
 pub use blocks::{BlockAllocator, BlockIndex};

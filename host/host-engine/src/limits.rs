@@ -27,6 +27,9 @@ pub struct EngineLimits {
     pub sequences_max: usize,
     /// Most tokens in a step; at least `sequences_max`, so that every sequence can decode.
     pub batch_tokens_max: usize,
+    /// Most prefill tokens in a step in which a sequence decodes, so that none of them waits long
+    /// for its next token; at least 1.
+    pub prefill_tokens_beside_decode_max: usize,
     /// Most sequences that wait beside those that may run: the engine holds at most
     /// `sequences_max + queue_max` sequences, all told.
     pub queue_max: usize,
@@ -37,6 +40,10 @@ pub struct EngineLimits {
     /// Length above which the model rotates all keys of a sequence otherwise (longrope). A sequence
     /// that grows past it is computed again from its first token.
     pub long_above: Option<usize>,
+    /// Most tokens of a sequence that are drafted for one step; 0 drafts nothing.
+    pub draft_tokens_max: usize,
+    /// Whether blocks keep their content for sequences that begin with the same tokens.
+    pub prefix_cache: bool,
 }
 
 impl EngineLimits {
@@ -69,6 +76,7 @@ impl EngineLimits {
             ("sequences_max", self.sequences_max),
             ("context_length", self.context_length),
             ("vocab_size", self.vocab_size),
+            ("prefill_tokens_beside_decode_max", self.prefill_tokens_beside_decode_max),
         ];
         if let Some((name, _)) = sizes.into_iter().find(|(_, size)| *size == 0) {
             return Err(LimitsError::Zero { name });

@@ -1,10 +1,11 @@
 //! Logprobs: the log-softmax of the raw logits, for the chosen token and the most likely ones.
 //!
 //! Clients use them to score text, so they describe the model and not the sampler: temperature,
-//! penalties and bias leave them alone. Sums run in f64 over the whole row. Nothing here chooses.
+//! penalties and bias leave them alone. The sum runs over the whole row. Nothing here chooses.
 
 use crate::TokenId;
 use crate::selection::{Candidate, argmax, cleaned, largest};
+use crate::softmax::Scale;
 
 /// Logprobs at one position.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,8 +34,9 @@ pub(crate) fn score(
     top_count: u8,
     scratch: &mut Vec<Candidate>,
 ) -> Option<TokenLogprobs> {
-    let max = f64::from(argmax(logits)?.logit);
-    let sum: f64 = logits.iter().map(|&logit| (f64::from(cleaned(logit)) - max).exp()).sum();
+    let max = argmax(logits)?.logit;
+    let sum = Scale { max, temperature: 1.0 }.total(logits);
+    let max = f64::from(max);
     // The maximum is taken off first: added to the logarithm, a huge one would swallow it.
     let log_sum = sum.ln();
     let logprob = |logit: f32| (f64::from(logit) - max - log_sum) as f32;

@@ -8,7 +8,8 @@
 use crate::TokenId;
 use crate::random;
 use crate::sampling::SamplingParams;
-use crate::selection::{Candidate, argmax, cleaned, largest};
+use crate::selection::{Candidate, argmax, largest};
+use crate::softmax::{Scale, Weights};
 
 /// Most likely tokens that top-p looks at first; eight times as many follow while too few.
 const NUCLEUS_FIRST: usize = 64;
@@ -34,7 +35,7 @@ pub(crate) struct Draw<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Sampler {
     candidates: Vec<Candidate>,
-    weights: Vec<f32>,
+    weights: Weights,
     /// One entry for each token of the vocabulary, all zero between calls.
     seen: Vec<u32>,
     /// Logits changed for this draw, with their raw values.
@@ -118,34 +119,23 @@ impl Sampler {
         let scale = Scale { max: best.logit, temperature: params.temperature };
         let limited = params.top_k > 0 && params.top_k < logits.len();
         if !limited && params.top_p >= 1.0 {
-            self.weigh_all(logits, scale, params.min_p);
-            let chosen = pick(&self.weights, unit);
-            return Some(chosen as TokenId);
+            // In the order of tokens: nothing has to be sorted.
+            self.weights.weigh(logits, scale, params.min_p);
+            return Some(self.weights.pick(unit) as TokenId);
         }
         if limited {
             largest(logits, params.top_k, &mut self.candidates);
             self.weigh_candidates(scale);
-            let total = total(&self.weights);
+            let total = self.weights.total();
             self.cut(params, total);
         } else {
-            let total = logits.iter().map(|&logit| f64::from(scale.weight(cleaned(logit)))).sum();
-            self.find_nucleus(logits, scale, params, total);
+            self.find_nucleus(logits, scale, params, scale.total(logits));
         }
-        Some(self.candidates[pick(&self.weights, unit)].token)
-    }
-
-    /// Weights of the whole vocabulary in the order of tokens: nothing has to be sorted.
-    fn weigh_all(&mut self, logits: &[f32], scale: Scale, min_p: f32) {
-        self.weights.clear();
-        self.weights.extend(logits.iter().map(|&logit| {
-            let weight = scale.weight(cleaned(logit));
-            if weight < min_p { 0.0 } else { weight }
-        }));
+        Some(self.candidates[self.weights.pick(unit)].token)
     }
 
     fn weigh_candidates(&mut self, scale: Scale) {
-        self.weights.clear();
-        self.weights.extend(self.candidates.iter().map(|candidate| scale.weight(candidate.logit)));
+        self.weights.take(self.candidates.iter().map(|candidate| scale.weight(candidate.logit)));
     }
 
     /// Candidates of top-p without top-k: takes more and more of the best until they are enough.
@@ -168,7 +158,7 @@ impl Sampler {
         let wanted = f64::from(params.top_p) * total;
         let mut reached = 0.0;
         let mut kept = 0;
-        for &weight in &self.weights {
+        for &weight in self.weights.as_slice() {
             // The best token is always kept, whatever the parameters.
             if kept > 0 && (reached >= wanted || weight < params.min_p) {
                 break;
@@ -176,47 +166,11 @@ impl Sampler {
             reached += f64::from(weight);
             kept += 1;
         }
-        let cut = kept < self.weights.len() || reached >= wanted;
+        let cut = kept < self.candidates.len() || reached >= wanted;
         self.weights.truncate(kept);
         self.candidates.truncate(kept);
         cut
     }
-}
-
-/// Turns logits to weights: probabilities up to a factor, 1 for the best token.
-#[derive(Debug, Clone, Copy)]
-struct Scale {
-    max: f32,
-    temperature: f32,
-}
-
-impl Scale {
-    fn weight(self, logit: f32) -> f32 {
-        // The difference is divided, not multiplied by 1 / temperature, which can be infinite.
-        ((logit - self.max) / self.temperature).exp()
-    }
-}
-
-fn total(weights: &[f32]) -> f64 {
-    weights.iter().map(|&weight| f64::from(weight)).sum()
-}
-
-/// Index of the weight in which the fraction `unit` of the total falls.
-fn pick(weights: &[f32], unit: f64) -> usize {
-    let target = unit * total(weights);
-    let mut reached = 0.0;
-    let mut last = 0;
-    for (index, &weight) in weights.iter().enumerate() {
-        if weight > 0.0 {
-            reached += f64::from(weight);
-            last = index;
-            if reached > target {
-                break;
-            }
-        }
-    }
-    // The last one with a weight where rounding left the target beyond the sum.
-    last
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::cmp::Ordering;
 
 use crate::TokenId;
 
-/// Independent running maxima of [`argmax`], so that the compiler can keep them in one register.
+/// Logits looked at together, so that the compiler can keep them in few registers.
 const LANES: usize = 16;
 
 /// A token and its logit.
@@ -53,17 +53,23 @@ pub(crate) fn largest(logits: &[f32], count: usize, out: &mut Vec<Candidate>) {
     // floor: most of a row is then passed over by one comparison.
     let capacity = count.saturating_mul(2).max(64);
     let mut floor = f32::NEG_INFINITY;
-    for (token, &logit) in logits.iter().enumerate() {
-        let logit = cleaned(logit);
-        // Equal to the floor loses too: its token id is higher than those already held.
-        if logit <= floor {
+    for (chunk, first) in logits.chunks(LANES).zip((0..).step_by(LANES)) {
+        // Without a way out, so that the compiler compares many at once. NaN is above nothing.
+        if !chunk.iter().fold(false, |any, &logit| any | (logit > floor)) {
             continue;
         }
-        out.push(Candidate { token: token as TokenId, logit });
-        if out.len() == capacity {
-            out.select_nth_unstable_by(count - 1, better_first);
-            out.truncate(count);
-            floor = out[count - 1].logit;
+        for (token, &logit) in (first..).zip(chunk) {
+            let logit = cleaned(logit);
+            // Equal to the floor loses too: its token id is higher than those already held.
+            if logit <= floor {
+                continue;
+            }
+            out.push(Candidate { token, logit });
+            if out.len() == capacity {
+                out.select_nth_unstable_by(count - 1, better_first);
+                out.truncate(count);
+                floor = out[count - 1].logit;
+            }
         }
     }
     if out.len() > count {

@@ -7,10 +7,12 @@ use std::fmt;
 
 use crate::TokenId;
 use crate::blocks::{BlockAllocator, BlockIndex};
+use crate::draft::Drafter;
 use crate::error::SubmitError;
 use crate::event::SequenceUsage;
 use crate::limits::{EngineLimits, LOGIT_BIAS_MAX, STOP_TOKENS_MAX};
 use crate::sampling::SamplingParams;
+use crate::sharing::Shared;
 
 /// Names a sequence; chosen by the caller, free again once the sequence has ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -44,6 +46,8 @@ pub struct SequenceRequest {
     pub logprobs: Option<u8>,
     /// Report the logprobs of the prompt too, with as many likely tokens as `logprobs` says.
     pub prompt_logprobs: bool,
+    /// Lower runs first; among equals, who was submitted first.
+    pub priority: i32,
 }
 
 impl SequenceRequest {
@@ -84,6 +88,8 @@ pub(crate) enum Fate {
     Live,
     /// Its blocks are gone; it goes back to those that wait.
     Preempted,
+    /// None of its keys can be used any more; it begins again at its first token.
+    Outgrown,
     /// It finished or failed; its blocks are to be freed.
     Ended,
 }
@@ -91,8 +97,8 @@ pub(crate) enum Fate {
 #[derive(Debug)]
 pub(crate) struct Sequence {
     pub(crate) id: SequenceId,
-    /// Order of submission, which is the order of service.
-    pub(crate) arrival: u64,
+    /// Priority, then arrival: the order of service.
+    pub(crate) order: (i32, u64),
     /// Prompt and completion.
     pub(crate) tokens: Vec<TokenId>,
     pub(crate) prompt_tokens: usize,
@@ -100,7 +106,12 @@ pub(crate) struct Sequence {
     pub(crate) tokens_end: usize,
     /// Tokens whose keys and values are in the cache.
     pub(crate) computed: usize,
+    /// Most tokens whose keys and values ever were.
+    pub(crate) reached: usize,
     pub(crate) block_table: Vec<BlockIndex>,
+    pub(crate) shared: Shared,
+    /// Prompt tokens that came from the prefix cache instead of being run.
+    pub(crate) cached_tokens: usize,
     pub(crate) paused: bool,
     pub(crate) fate: Fate,
     pub(crate) sampling: SamplingParams,
@@ -109,6 +120,10 @@ pub(crate) struct Sequence {
     pub(crate) logprobs: Option<u8>,
     /// First prompt position whose logprob has not been reported; the prompt's end if none is due.
     pub(crate) unscored: usize,
+    /// Made for its first draft.
+    pub(crate) drafter: Option<Box<Drafter>>,
+    /// Tokens of the present step's draft that were right.
+    pub(crate) accepted: usize,
 }
 
 impl Sequence {
@@ -118,12 +133,15 @@ impl Sequence {
         let full = limits.sequence_tokens_max();
         Self {
             id: request.id,
-            arrival,
+            order: (request.priority, arrival),
             prompt_tokens,
             tokens_end: prompt_tokens.saturating_add(request.tokens_max).min(full),
             tokens: request.prompt,
             computed: 0,
+            reached: 0,
             block_table: Vec::new(),
+            shared: Shared::default(),
+            cached_tokens: 0,
             paused: false,
             fate: Fate::Live,
             sampling: request.sampling,
@@ -131,6 +149,8 @@ impl Sequence {
             tokens_min: request.tokens_min,
             logprobs: request.logprobs,
             unscored: if request.prompt_logprobs { 1 } else { prompt_tokens },
+            drafter: None,
+            accepted: 0,
         }
     }
 
@@ -172,16 +192,23 @@ impl Sequence {
     pub(crate) fn usage(&self) -> SequenceUsage {
         SequenceUsage {
             prompt_tokens: self.prompt_tokens,
-            cached_tokens: 0,
+            cached_tokens: self.cached_tokens,
             completion_tokens: self.completion_tokens(),
         }
     }
 
+    /// Books that the tokens up to a position have run.
+    pub(crate) fn ran_to(&mut self, end: usize) {
+        self.computed = end;
+        self.reached = self.reached.max(end);
+    }
+
     /// Gives the blocks back and forgets what they held.
     pub(crate) fn release(&mut self, blocks: &mut BlockAllocator) {
-        for block in self.block_table.drain(..) {
+        for block in self.block_table.drain(..).rev() {
             blocks.release(block);
         }
         self.computed = 0;
+        self.shared = Shared::default();
     }
 }

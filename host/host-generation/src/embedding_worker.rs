@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use host_engine::{Embedded, EmbeddingEngine, EmbeddingError, SequenceId, StepModel};
-use host_metrics::{InFlight, Metrics, Occupancy};
+use host_metrics::{InFlight, Metrics, Occupancy, StepFigures};
 use tokio::sync::oneshot;
 
 use crate::error::GenerationError;
@@ -79,7 +79,7 @@ impl<M: StepModel> EmbeddingWorker<M> {
             let started = Instant::now();
             let stats = self.engine.step(&mut done);
             if stats.sequences > 0 {
-                self.shared.metrics.record_step(started.elapsed(), 0, 0);
+                self.shared.metrics.record_step(started.elapsed(), StepFigures::default());
             }
             // Before the readers hear of it, so that whoever does finds the model's state changed.
             let faulted = stats.fault.and_then(|it| self.shared.note_fault(&self.metrics, it));
@@ -180,6 +180,7 @@ impl<M: StepModel> EmbeddingWorker<M> {
             waiting: counts.waiting + unfed,
             running: counts.running,
             kv_blocks_used: counts.blocks_used,
+            kv_blocks_cached: counts.blocks_cached,
             kv_blocks_total: counts.blocks_total,
         });
     }

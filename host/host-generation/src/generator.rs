@@ -237,6 +237,7 @@ impl Generator {
             ignore_eos: request.ignore_eos,
             logprobs,
             prompt_logprobs: echo && logprobs.is_some(),
+            priority: request.priority,
         };
         (0..choices).map(sequence).collect()
     }

@@ -49,6 +49,8 @@ pub struct GenerationRequest {
     pub echo: bool,
     /// Go on past end tokens.
     pub ignore_eos: bool,
+    /// Lower runs first; among equals, who was submitted first.
+    pub priority: i32,
 }
 
 impl Default for GenerationRequest {
@@ -65,6 +67,7 @@ impl Default for GenerationRequest {
             logprobs: None,
             echo: false,
             ignore_eos: false,
+            priority: 0,
         }
     }
 }

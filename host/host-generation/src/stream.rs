@@ -109,6 +109,8 @@ pub struct GenerationStream {
     blocked: Arc<AtomicBool>,
     /// One for each choice, until it has ended.
     choices: Vec<Option<Assembler>>,
+    /// Cached tokens of each choice's prompt.
+    cached_tokens: Vec<usize>,
     ready: VecDeque<GenerationEvent>,
     prompt_token_count: usize,
 }
@@ -130,6 +132,7 @@ impl GenerationStream {
             shared: parts.shared,
             receiver: parts.receiver,
             blocked: parts.blocked,
+            cached_tokens: vec![0; parts.choices.len()],
             choices: parts.choices.into_iter().map(Some).collect(),
             ready: VecDeque::new(),
             prompt_token_count: parts.prompt_token_count,
@@ -192,6 +195,7 @@ impl GenerationStream {
         // Tokens may still come after a stop sequence was found.
         let Some(assembler) = &mut self.choices[choice] else { return };
         match event {
+            ChoiceEvent::Cached(count) => self.cached_tokens[choice] = count,
             ChoiceEvent::PromptLogprobs(logprobs) => assembler.push_prompt(logprobs),
             ChoiceEvent::Token { token, logprobs } => {
                 let (delta, stopped) = assembler.push(token, logprobs.as_ref());
@@ -200,7 +204,7 @@ impl GenerationStream {
                 if stopped {
                     let cancellation = Cancellation { request: self.request, choice: Some(choice) };
                     self.shared.mailbox.cancel(cancellation);
-                    self.finish(choice, FinishReason::Stop, completion_tokens, 0);
+                    self.finish(choice, FinishReason::Stop, completion_tokens);
                 }
             }
             ChoiceEvent::Finished { reason, usage } => {
@@ -210,7 +214,7 @@ impl GenerationStream {
                     EngineReason::Length if !stopped => FinishReason::Length,
                     _ => FinishReason::Stop,
                 };
-                self.finish(choice, reason, usage.completion_tokens, usage.cached_tokens);
+                self.finish(choice, reason, usage.completion_tokens);
             }
             ChoiceEvent::Failed(error) => {
                 self.choices[choice] = None;
@@ -223,14 +227,9 @@ impl GenerationStream {
         self.ready.extend(delta.map(|delta| GenerationEvent::Delta { choice, delta }));
     }
 
-    fn finish(
-        &mut self,
-        choice: usize,
-        reason: FinishReason,
-        completion_tokens: usize,
-        cached_tokens: usize,
-    ) {
+    fn finish(&mut self, choice: usize, reason: FinishReason, completion_tokens: usize) {
         self.choices[choice] = None;
+        let cached_tokens = self.cached_tokens[choice];
         self.ready.push_back(GenerationEvent::Finished {
             choice,
             reason,

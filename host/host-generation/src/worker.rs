@@ -14,7 +14,7 @@ use host_engine::{
     Engine, Event, FinishReason, SequenceError, SequenceId, SequenceRequest, SequenceUsage,
     StepModel, StepStats, SubmitError, TokenId, TokenLogprobs,
 };
-use host_metrics::{InFlight, Metrics, ModelMetrics, Occupancy};
+use host_metrics::{InFlight, Metrics, ModelMetrics, Occupancy, StepFigures};
 use tokio::sync::mpsc;
 
 use crate::error::GenerationError;
@@ -41,9 +41,17 @@ pub(crate) struct Submission {
 /// What a reader hears of one choice.
 #[derive(Debug)]
 pub(crate) enum ChoiceEvent {
-    Token { token: TokenId, logprobs: Option<TokenLogprobs> },
+    Token {
+        token: TokenId,
+        logprobs: Option<TokenLogprobs>,
+    },
+    /// Prompt tokens that were cached, told before the first token if there are any.
+    Cached(usize),
     PromptLogprobs(Vec<TokenLogprobs>),
-    Finished { reason: FinishReason, usage: SequenceUsage },
+    Finished {
+        reason: FinishReason,
+        usage: SequenceUsage,
+    },
     Failed(GenerationError),
 }
 
@@ -171,6 +179,9 @@ impl<M: StepModel> Worker<M> {
                 self.count_token(request);
                 self.deliver(request, choice, ChoiceEvent::Token { token, logprobs });
             }
+            Event::Prefilled { cached_tokens, .. } => {
+                self.deliver(request, choice, ChoiceEvent::Cached(cached_tokens));
+            }
             Event::PromptLogprobs { logprobs, .. } => {
                 self.deliver(request, choice, ChoiceEvent::PromptLogprobs(logprobs));
             }
@@ -235,7 +246,15 @@ impl<M: StepModel> Worker<M> {
 
     fn record(&self, stats: &StepStats, started: Instant) {
         if stats.sequences > 0 {
-            self.model_metrics.record_step(started.elapsed(), stats.preemptions, stats.restarts);
+            let figures = StepFigures {
+                preemptions: stats.preemptions,
+                restarts: stats.restarts,
+                prefix_queries: stats.prefix_queries,
+                prefix_hits: stats.prefix_hits,
+                draft_tokens: stats.draft_tokens,
+                accepted_tokens: stats.accepted_tokens,
+            };
+            self.model_metrics.record_step(started.elapsed(), figures);
         }
     }
 
@@ -245,6 +264,7 @@ impl<M: StepModel> Worker<M> {
             waiting: counts.waiting,
             running: counts.running,
             kv_blocks_used: counts.blocks_used,
+            kv_blocks_cached: counts.blocks_cached,
             kv_blocks_total: counts.blocks_total,
         });
     }

@@ -4,6 +4,7 @@
 //! text completions have of their own is a [`Form`]. A client that leaves drops the answer, and with
 //! it the generation.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -98,7 +99,7 @@ async fn whole<F: Form>(mut job: Job<F>) -> Result<Response, ApiError> {
                 gathered[choice].pieces.extend(delta.tokens);
             }
             GenerationEvent::Finished { choice, reason, completion_tokens, cached_tokens } => {
-                usage.add(completion_tokens, cached_tokens);
+                usage.add(choice, completion_tokens, cached_tokens);
                 gathered[choice].reason = Some(reason);
             }
             GenerationEvent::Failed { error, .. } => return Err(error.into()),
@@ -171,7 +172,7 @@ impl<F: Form> EventStream<F> {
                 self.write_chunk(&[chunk], out);
             }
             GenerationEvent::Finished { choice, reason, completion_tokens, cached_tokens } => {
-                self.usage.add(completion_tokens, cached_tokens);
+                self.usage.add(choice, completion_tokens, cached_tokens);
                 self.open(choice, out);
                 self.write_chunk(&[F::closing(choice, reason)], out);
             }
@@ -238,18 +239,26 @@ impl Head {
 struct Tally {
     prompt: usize,
     completion: usize,
-    cached: usize,
+    choices_per_prompt: usize,
+    /// By prompt, once one of its choices has ended.
+    cached: BTreeMap<usize, usize>,
 }
 
 impl Tally {
     fn new(stream: &MergedStream) -> Self {
-        Self { prompt: stream.prompt_token_count(), completion: 0, cached: 0 }
+        Self {
+            prompt: stream.prompt_token_count(),
+            completion: 0,
+            choices_per_prompt: stream.choices_per_prompt(),
+            cached: BTreeMap::new(),
+        }
     }
 
-    fn add(&mut self, completion: usize, cached: usize) {
+    fn add(&mut self, choice: usize, completion: usize, cached: usize) {
         self.completion += completion;
-        // The choices of a prompt share it, so what one found cached counts once.
-        self.cached = self.cached.max(cached);
+        // The choices of a prompt share it and count it once, so what one of them ran was not cached.
+        let least = self.cached.entry(choice / self.choices_per_prompt).or_insert(cached);
+        *least = cached.min(*least);
     }
 
     fn usage(&self) -> Usage {
@@ -257,7 +266,7 @@ impl Tally {
             prompt_tokens: self.prompt,
             completion_tokens: self.completion,
             total_tokens: self.prompt + self.completion,
-            prompt_tokens_details: PromptDetails { cached_tokens: self.cached },
+            prompt_tokens_details: PromptDetails { cached_tokens: self.cached.values().sum() },
         }
     }
 }

@@ -31,6 +31,11 @@ impl MergedStream {
         self.streams.len() * self.choices
     }
 
+    /// Choices of each prompt.
+    pub(crate) fn choices_per_prompt(&self) -> usize {
+        self.choices
+    }
+
     /// Tokens of all prompts.
     pub(crate) fn prompt_token_count(&self) -> usize {
         self.streams.iter().map(GenerationStream::prompt_token_count).sum()

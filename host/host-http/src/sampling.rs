@@ -34,6 +34,7 @@ pub(crate) fn request(
         seed: seed(fields)?,
         stop: stop(fields)?,
         ignore_eos: fields.flag("ignore_eos")?,
+        priority: priority(fields)?,
         ..GenerationRequest::default()
     })
 }
@@ -71,6 +72,11 @@ fn sampling(fields: &Fields<'_>, vocab_size: usize) -> Result<SamplingParams, Ap
         logit_bias: logit_bias(fields, vocab_size)?,
         seed: 0,
     })
+}
+
+fn priority(fields: &Fields<'_>) -> Result<i32, ApiError> {
+    let range = i64::from(i32::MIN)..=i64::from(i32::MAX);
+    Ok(fields.integer("priority", range)?.map_or(0, |priority| priority as i32))
 }
 
 fn seed(fields: &Fields<'_>) -> Result<Option<u64>, ApiError> {

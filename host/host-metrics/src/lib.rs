@@ -7,7 +7,9 @@
 mod labels;
 mod metrics;
 mod model;
+mod steps;
 
 pub use labels::PluginState;
 pub use metrics::{CONTENT_TYPE, Metrics};
 pub use model::{InFlight, ModelMetrics, Occupancy};
+pub use steps::StepFigures;

@@ -108,6 +108,7 @@ mod tests {
     use super::Metrics;
     use crate::labels::PluginState;
     use crate::model::Occupancy;
+    use crate::steps::StepFigures;
 
     /// A metrics page read back: type of each family, value of each series.
     struct Page {
@@ -159,10 +160,19 @@ mod tests {
             waiting: 3,
             running: 2,
             kv_blocks_used: 17,
+            kv_blocks_cached: 5,
             kv_blocks_total: 64,
         });
-        model.record_step(Duration::from_millis(3), 1, 2);
-        model.record_step(Duration::from_millis(30), 0, 0);
+        let figures = StepFigures {
+            preemptions: 1,
+            restarts: 2,
+            prefix_queries: 80,
+            prefix_hits: 64,
+            draft_tokens: 9,
+            accepted_tokens: 7,
+        };
+        model.record_step(Duration::from_millis(3), figures);
+        model.record_step(Duration::from_millis(30), StepFigures::default());
         model.add_prompt_tokens(11);
         model.add_completion_tokens(5);
         model.observe_time_to_first_token(Duration::from_millis(40));
@@ -191,8 +201,12 @@ mod tests {
         };
         let counters = [
             "host_completion_tokens",
+            "host_draft_tokens",
+            "host_draft_tokens_accepted",
             "host_plugin_faults",
             "host_preemptions",
+            "host_prefix_cache_hits",
+            "host_prefix_cache_queries",
             "host_prompt_tokens",
             "host_requests",
             "host_requests_rejected",
@@ -201,6 +215,7 @@ mod tests {
         ];
         assert_eq!(of("counter"), counters);
         let gauges = [
+            "host_kv_blocks_cached",
             "host_kv_blocks_total",
             "host_kv_blocks_used",
             "host_plugins",
@@ -225,10 +240,15 @@ mod tests {
         check(&metrics, r#"host_requests_waiting{model="tiny"}"#, 3.0);
         check(&metrics, r#"host_sequences_running{model="tiny"}"#, 2.0);
         check(&metrics, r#"host_kv_blocks_used{model="tiny"}"#, 17.0);
+        check(&metrics, r#"host_kv_blocks_cached{model="tiny"}"#, 5.0);
         check(&metrics, r#"host_kv_blocks_total{model="tiny"}"#, 64.0);
         check(&metrics, r#"host_steps_total{model="tiny"}"#, 2.0);
         check(&metrics, r#"host_preemptions_total{model="tiny"}"#, 1.0);
         check(&metrics, r#"host_restarts_total{model="tiny"}"#, 2.0);
+        check(&metrics, r#"host_prefix_cache_queries_total{model="tiny"}"#, 80.0);
+        check(&metrics, r#"host_prefix_cache_hits_total{model="tiny"}"#, 64.0);
+        check(&metrics, r#"host_draft_tokens_total{model="tiny"}"#, 9.0);
+        check(&metrics, r#"host_draft_tokens_accepted_total{model="tiny"}"#, 7.0);
         check(&metrics, r#"host_prompt_tokens_total{model="tiny"}"#, 11.0);
         check(&metrics, r#"host_completion_tokens_total{model="tiny"}"#, 5.0);
         let requests =

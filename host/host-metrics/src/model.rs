@@ -14,6 +14,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::labels::ModelLabel;
+use crate::steps::{StepCounters, StepFamilies, StepFigures};
 
 /// Upper bounds in seconds for one step or one token: 0.5 ms to 10 s.
 const TOKEN_BUCKETS: [f64; 14] =
@@ -46,12 +47,11 @@ pub(crate) struct ModelFamilies {
     requests_waiting: Family<ModelLabel, Gauge>,
     sequences_running: Family<ModelLabel, Gauge>,
     kv_blocks_used: Family<ModelLabel, Gauge>,
+    kv_blocks_cached: Family<ModelLabel, Gauge>,
     kv_blocks_total: Family<ModelLabel, Gauge>,
     prompt_tokens: Family<ModelLabel, Counter>,
     completion_tokens: Family<ModelLabel, Counter>,
-    steps: Family<ModelLabel, Counter>,
-    preemptions: Family<ModelLabel, Counter>,
-    restarts: Family<ModelLabel, Counter>,
+    steps: StepFamilies,
     step_duration: Histograms,
     time_to_first_token: Histograms,
     time_per_output_token: Histograms,
@@ -70,7 +70,9 @@ impl ModelFamilies {
         let requests_waiting =
             gauge("host_requests_waiting", "Sequences that wait for a place or for KV blocks");
         let sequences_running = gauge("host_sequences_running", "Sequences that hold KV blocks");
-        let kv_blocks_used = gauge("host_kv_blocks_used", "KV blocks in use");
+        let kv_blocks_used = gauge("host_kv_blocks_used", "KV blocks that sequences hold");
+        let help = "KV blocks that no sequence holds and whose content is kept";
+        let kv_blocks_cached = gauge("host_kv_blocks_cached", help);
         let kv_blocks_total = gauge("host_kv_blocks_total", "KV blocks in all");
         let mut counter = |name: &str, help: &str| {
             let family = Family::<ModelLabel, Counter>::default();
@@ -79,10 +81,7 @@ impl ModelFamilies {
         };
         let prompt_tokens = counter("host_prompt_tokens", "Prompt tokens of requests");
         let completion_tokens = counter("host_completion_tokens", "Tokens generated");
-        let steps = counter("host_steps", "Steps of the engine");
-        let preemptions = counter("host_preemptions", "Sequences that lost their KV blocks");
-        let help = "Sequences computed again because they grew past the length of short rope";
-        let restarts = counter("host_restarts", help);
+        let steps = StepFamilies::register(registry);
         let mut histogram = |name: &str, help: &str, buckets: &'static [f64]| {
             let family = Histograms::new_with_constructor(Buckets(buckets));
             registry.register(name, help, family.clone());
@@ -93,12 +92,11 @@ impl ModelFamilies {
             requests_waiting,
             sequences_running,
             kv_blocks_used,
+            kv_blocks_cached,
             kv_blocks_total,
             prompt_tokens,
             completion_tokens,
             steps,
-            preemptions,
-            restarts,
             step_duration: histogram(
                 "host_step_duration_seconds",
                 "Time of one step of the engine",
@@ -129,12 +127,11 @@ impl ModelFamilies {
             requests_waiting: self.requests_waiting.get_or_create_owned(&label),
             sequences_running: self.sequences_running.get_or_create_owned(&label),
             kv_blocks_used: self.kv_blocks_used.get_or_create_owned(&label),
+            kv_blocks_cached: self.kv_blocks_cached.get_or_create_owned(&label),
             kv_blocks_total: self.kv_blocks_total.get_or_create_owned(&label),
             prompt_tokens: self.prompt_tokens.get_or_create_owned(&label),
             completion_tokens: self.completion_tokens.get_or_create_owned(&label),
-            steps: self.steps.get_or_create_owned(&label),
-            preemptions: self.preemptions.get_or_create_owned(&label),
-            restarts: self.restarts.get_or_create_owned(&label),
+            steps: self.steps.model(&label),
             step_duration: self.step_duration.get_or_create_owned(&label),
             time_to_first_token: self.time_to_first_token.get_or_create_owned(&label),
             time_per_output_token: self.time_per_output_token.get_or_create_owned(&label),
@@ -150,8 +147,10 @@ pub struct Occupancy {
     pub waiting: usize,
     /// Sequences that hold KV blocks.
     pub running: usize,
-    /// KV blocks in use.
+    /// KV blocks that sequences hold.
     pub kv_blocks_used: usize,
+    /// KV blocks that no sequence holds and whose content is kept.
+    pub kv_blocks_cached: usize,
     /// KV blocks in all.
     pub kv_blocks_total: usize,
 }
@@ -163,12 +162,11 @@ pub struct ModelMetrics {
     requests_waiting: Gauge,
     sequences_running: Gauge,
     kv_blocks_used: Gauge,
+    kv_blocks_cached: Gauge,
     kv_blocks_total: Gauge,
     prompt_tokens: Counter<u64, AtomicU64>,
     completion_tokens: Counter<u64, AtomicU64>,
-    steps: Counter<u64, AtomicU64>,
-    preemptions: Counter<u64, AtomicU64>,
-    restarts: Counter<u64, AtomicU64>,
+    steps: StepCounters,
     step_duration: Histogram,
     time_to_first_token: Histogram,
     time_per_output_token: Histogram,
@@ -188,14 +186,13 @@ impl ModelMetrics {
         self.requests_waiting.set(signed(occupancy.waiting));
         self.sequences_running.set(signed(occupancy.running));
         self.kv_blocks_used.set(signed(occupancy.kv_blocks_used));
+        self.kv_blocks_cached.set(signed(occupancy.kv_blocks_cached));
         self.kv_blocks_total.set(signed(occupancy.kv_blocks_total));
     }
 
     /// Counts a step of the engine.
-    pub fn record_step(&self, duration: Duration, preemptions: usize, restarts: usize) {
-        self.steps.inc();
-        self.preemptions.inc_by(preemptions as u64);
-        self.restarts.inc_by(restarts as u64);
+    pub fn record_step(&self, duration: Duration, figures: StepFigures) {
+        self.steps.record(figures);
         self.step_duration.observe(duration.as_secs_f64());
     }
 

@@ -69,10 +69,13 @@ pub fn load(
         block_count: memory.limits.block_count as u32,
         sequences_max: memory.limits.sequences_max,
         batch_tokens_max: memory.limits.batch_tokens_max,
+        prefill_tokens_beside_decode_max: options.prefill_tokens_beside_decode_max,
         queue_max: options.queue_max,
         context_length: memory.context_length,
         vocab_size: prepared.graph.vocab_size,
         long_above: prepared.graph.long_above(),
+        draft_tokens_max: options.draft_tokens_max,
+        prefix_cache: options.prefix_cache,
     };
     let summary = summarize(&prepared, registry, options, started.elapsed());
     Ok(LoadedModel {

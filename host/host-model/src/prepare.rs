@@ -43,10 +43,16 @@ pub struct LoadOptions {
     pub block_size: usize,
     /// Most tokens in a step.
     pub batch_tokens_max: usize,
+    /// Most prefill tokens in a step in which a sequence decodes.
+    pub prefill_tokens_beside_decode_max: usize,
     /// Most sequences that run at once.
     pub sequences_max: usize,
     /// Most sequences that wait.
     pub queue_max: usize,
+    /// Most tokens of a sequence that are drafted for one step; 0 drafts nothing.
+    pub draft_tokens_max: usize,
+    /// Whether requests that begin alike share keys and values.
+    pub prefix_cache: bool,
 }
 
 impl Default for LoadOptions {
@@ -62,8 +68,11 @@ impl Default for LoadOptions {
             kv_bytes_max: 2 << 30,
             block_size: 32,
             batch_tokens_max: 512,
+            prefill_tokens_beside_decode_max: 128,
             sequences_max: 64,
             queue_max: 128,
+            draft_tokens_max: 0,
+            prefix_cache: true,
         }
     }
 }

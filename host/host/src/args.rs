@@ -122,6 +122,12 @@ pub(crate) struct LoadArgs {
     #[arg(long, env = "HOST_BATCH_TOKENS_MAX", default_value_t = 512, hide_short_help = true)]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65536))]
     pub(crate) batch_tokens_max: usize,
+    /// Most prompt tokens in a step in which other sequences decode; less means shorter pauses
+    /// between their tokens, and prompts that take longer.
+    #[arg(long, env = "HOST_PREFILL_TOKENS_BESIDE_DECODE_MAX", default_value_t = 128)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=65536))]
+    #[arg(hide_short_help = true)]
+    pub(crate) prefill_tokens_beside_decode_max: usize,
     /// Most sequences that run at once.
     #[arg(long, env = "HOST_SEQUENCES_MAX", default_value_t = 64)]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=4096))]
@@ -130,6 +136,15 @@ pub(crate) struct LoadArgs {
     #[arg(long, env = "HOST_QUEUE_MAX", default_value_t = 128)]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=65536))]
     pub(crate) queue_max: usize,
+    /// Most tokens that are drafted for one step from what the text said before; 0 drafts nothing.
+    /// Answers are the same.
+    #[arg(long, value_name = "TOKENS", env = "HOST_SPECULATE", default_value_t = 0)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(0..=64))]
+    #[arg(hide_short_help = true)]
+    pub(crate) speculate: usize,
+    /// Compute every prompt from its first token, also where another began alike.
+    #[arg(long, env = "HOST_NO_PREFIX_CACHE", hide_short_help = true)]
+    pub(crate) no_prefix_cache: bool,
 }
 
 #[derive(Debug, Args)]

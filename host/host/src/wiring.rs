@@ -68,8 +68,11 @@ pub(crate) fn load_options(args: &LoadArgs) -> LoadOptions {
         kv_bytes_max: args.kv_memory.saturating_mul(1 << 20),
         block_size: args.block_size,
         batch_tokens_max: args.batch_tokens_max,
+        prefill_tokens_beside_decode_max: args.prefill_tokens_beside_decode_max,
         sequences_max: args.sequences_max,
         queue_max: args.queue_max,
+        draft_tokens_max: args.speculate,
+        prefix_cache: !args.no_prefix_cache,
     }
 }
 

@@ -60,3 +60,48 @@ fn prefill_and_decode_share_a_step() {
     assert_eq!(ids, [SequenceId(0), SequenceId(1)]);
     assert_eq!(run.engine.model().last.logit_rows, [0, 3]);
 }
+
+/// Prefill tokens of each step until the last of the prompts has run.
+#[track_caller]
+fn check_prefill(limits: EngineLimits, decoding: usize, prompts: &[usize], steps: &[&[u32]]) {
+    let mut run = Run::new(limits, counting);
+    for id in 0..decoding as u64 {
+        run.engine.submit(request(id, &[3 + id as u32], 60)).expect("the request is sound");
+    }
+    if decoding > 0 {
+        run.step();
+    }
+    for (id, &length) in (100..).zip(prompts) {
+        // No two begin alike, so none waits for what another computes.
+        let prompt: Vec<u32> = (0..length as u32).map(|token| 2 + (token + id) % 22).collect();
+        run.engine.submit(request(u64::from(id), &prompt, 1)).expect("the request is sound");
+    }
+    for expected in steps {
+        let (stats, _) = run.step();
+        let batch = &run.engine.model().last;
+        let lengths = batch.sequence_starts.windows(2).map(|rows| rows[1] - rows[0]);
+        assert_eq!(lengths.skip(decoding).collect::<Vec<_>>(), *expected);
+        assert_eq!(stats.decode_tokens, decoding);
+    }
+    assert_eq!(run.step().0.prefill_tokens, 0);
+}
+
+#[test]
+fn prefill_is_bounded_beside_sequences_that_decode() {
+    let limits = EngineLimits { prefill_tokens_beside_decode_max: 5, ..LIMITS };
+    check_prefill(limits, 0, &[20], &[&[16], &[4]]);
+    check_prefill(limits, 1, &[12], &[&[5], &[5], &[2]]);
+    check_prefill(limits, 7, &[12], &[&[5], &[5], &[2]]);
+    // What the batch has left may be less.
+    let limits = EngineLimits { batch_tokens_max: 10, ..limits };
+    check_prefill(limits, 7, &[5], &[&[3], &[2]]);
+}
+
+#[test]
+fn a_short_prompt_does_not_sit_out_a_long_one() {
+    check_prefill(LIMITS, 0, &[48, 6], &[&[10, 6], &[16], &[16], &[6]]);
+    check_prefill(LIMITS, 0, &[48, 20], &[&[8, 8], &[8, 8], &[12, 4], &[16], &[4]]);
+    check_prefill(LIMITS, 0, &[60, 5, 6], &[&[8, 5, 3], &[13, 3], &[16], &[16], &[7]]);
+    // Prompts of about one length run one after the other: the first is not made to wait.
+    check_prefill(LIMITS, 0, &[40, 30], &[&[16], &[16], &[8, 8], &[16], &[6]]);
+}

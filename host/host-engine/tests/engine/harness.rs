@@ -14,10 +14,13 @@ pub(crate) const LIMITS: EngineLimits = EngineLimits {
     block_count: 64,
     sequences_max: 8,
     batch_tokens_max: 16,
+    prefill_tokens_beside_decode_max: 16,
     queue_max: 8,
     context_length: 64,
     vocab_size: 24,
     long_above: None,
+    draft_tokens_max: 0,
+    prefix_cache: true,
 };
 
 pub(crate) fn request(id: u64, prompt: &[TokenId], tokens_max: usize) -> SequenceRequest {
@@ -31,6 +34,7 @@ pub(crate) fn request(id: u64, prompt: &[TokenId], tokens_max: usize) -> Sequenc
         ignore_eos: false,
         logprobs: None,
         prompt_logprobs: false,
+        priority: 0,
     }
 }
 
@@ -47,6 +51,8 @@ pub(crate) struct Outcome {
     pub(crate) tokens: Vec<TokenId>,
     pub(crate) logprobs: Vec<Option<TokenLogprobs>>,
     pub(crate) prompt_logprobs: Vec<TokenLogprobs>,
+    /// Prompt tokens that were cached, as said before the first token.
+    pub(crate) cached: usize,
     pub(crate) end: Option<End>,
 }
 
@@ -62,11 +68,26 @@ impl Outcome {
                 assert_eq!(first, self.prompt_logprobs.len() + 1, "no gap and no repetition");
                 self.prompt_logprobs.extend(logprobs);
             }
+            Event::Prefilled { cached_tokens, .. } => {
+                assert!(self.cached == 0 && self.tokens.is_empty() && cached_tokens > 0);
+                self.cached = cached_tokens;
+            }
             Event::Finished { reason, stop_token, usage, .. } => {
+                let heard = self.cached == usage.cached_tokens;
+                assert!(heard || reason == FinishReason::Cancelled, "{usage:?}");
                 self.end = Some(End::Finished { reason, stop_token, usage });
             }
             Event::Failed { error, .. } => self.end = Some(End::Failed(error)),
         }
+    }
+
+    /// What it says whatever was cached.
+    pub(crate) fn said(mut self) -> Self {
+        self.cached = 0;
+        if let Some(End::Finished { usage, .. }) = &mut self.end {
+            usage.cached_tokens = 0;
+        }
+        self
     }
 
     pub(crate) fn reason(&self) -> Option<FinishReason> {
@@ -137,9 +158,16 @@ impl Run {
     }
 }
 
-/// What a sequence says when nothing runs beside it and its prompt runs in one step.
+/// What a sequence says when nothing runs beside it or before it and its prompt runs in one step.
 pub(crate) fn solo(limits: EngineLimits, rule: Rule, request: &SequenceRequest) -> Outcome {
-    let limits = EngineLimits { sequences_max: 1, queue_max: 0, batch_tokens_max: 4096, ..limits };
+    let limits = EngineLimits {
+        sequences_max: 1,
+        queue_max: 0,
+        batch_tokens_max: 4096,
+        draft_tokens_max: 0,
+        prefix_cache: false,
+        ..limits
+    };
     let mut run = Run::with(limits, rule, std::slice::from_ref(request));
     run.drain(4096);
     assert_eq!(run.preemptions, 0);

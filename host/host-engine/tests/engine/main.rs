@@ -4,6 +4,7 @@
 //! behaviours. Nothing here reads a file, a clock or a random source.
 
 mod blocks;
+mod drafts;
 mod embedding;
 mod fairness;
 mod finish;
@@ -12,6 +13,8 @@ mod logprobs;
 mod longrope;
 mod model;
 mod preemption;
+mod prefix;
+mod priority;
 mod refusal;
 mod schedule;
 mod steps;

@@ -64,9 +64,21 @@ impl ScriptedModel {
         assert!(batch.logit_rows.iter().all(|&row| (row as usize) < tokens), "{batch:?}");
         assert!(batch.logit_rows.len() <= self.limits.logit_rows_max(), "{batch:?}");
         assert_eq!(logits.len(), batch.logit_rows.len() * self.limits.vocab_size);
-        let blocks: HashSet<u32> = batch.block_tables.iter().copied().collect();
-        assert_eq!(blocks.len(), batch.block_tables.len(), "a block has two owners: {batch:?}");
-        assert!(blocks.iter().all(|&block| block < self.limits.block_count), "{batch:?}");
+        assert!(
+            batch.block_tables.iter().all(|&block| block < self.limits.block_count),
+            "{batch:?}"
+        );
+        self.check_owners(batch);
+    }
+
+    /// A block that is written is in one table and once, and its slots are written once.
+    fn check_owners(&self, batch: &Batch) {
+        let slots: HashSet<u32> = batch.slots.iter().copied().collect();
+        assert_eq!(slots.len(), batch.slots.len(), "a slot is written twice: {batch:?}");
+        let written: HashSet<u32> =
+            slots.iter().map(|slot| slot / self.limits.block_size).collect();
+        let owned = batch.block_tables.iter().filter(|block| written.contains(block)).count();
+        assert_eq!(owned, written.len(), "a block that is written has two owners: {batch:?}");
     }
 
     /// Writes the slots of one sequence and returns its tokens as read back through its table, for a
@@ -141,6 +153,13 @@ pub(crate) fn hashed(history: &[u32], logits: &mut [f32]) {
     }
     // Poison is for prompts: the model itself never says it.
     logits[POISON as usize] = f32::NEG_INFINITY;
+}
+
+/// Mostly says one thing after another in a circle; what it says instead depends on the whole history.
+pub(crate) fn repeating(history: &[u32], logits: &mut [f32]) {
+    hashed(history, logits);
+    let next = history.last().map_or(2, |last| 2 + (last * 5 + 1) % 11);
+    logits[next as usize] += 6.5;
 }
 
 /// The next token is the last one plus one, wrapping to 2 (past EOS and poison).

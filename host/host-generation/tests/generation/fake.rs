@@ -116,10 +116,13 @@ pub(crate) fn limits() -> EngineLimits {
         block_count: 512,
         sequences_max: 16,
         batch_tokens_max: 256,
+        prefill_tokens_beside_decode_max: 128,
         queue_max: 16,
         context_length: 2048,
         vocab_size: VOCAB_SIZE,
         long_above: None,
+        draft_tokens_max: 0,
+        prefix_cache: true,
     }
 }
 

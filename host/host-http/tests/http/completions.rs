@@ -74,21 +74,21 @@ async fn echo_with_logprobs_scores_the_prompt() {
           ],
           "token_logprobs": [
             null,
-            -0.6803095,
+            -0.68030965,
             -15.680309,
-            -0.6803095
+            -0.68030965
           ],
           "top_logprobs": [
             null,
             {
-              "x": -0.6803095
+              "x": -0.68030965
             },
             {
-              "*": -0.6803095,
+              "*": -0.6803098,
               "y": -15.680309
             },
             {
-              "z": -0.6803095
+              "z": -0.68030965
             }
           ],
           "text_offset": [
@@ -161,4 +161,33 @@ async fn sixteen_tokens_are_the_default() {
     let answer = saying(&"x".repeat(50)).ok(PATH, &completion(json!({"temperature": 0}))).await;
     assert_eq!(answer["usage"]["completion_tokens"], 16);
     assert_eq!(answer["choices"][0]["finish_reason"], "length");
+}
+
+#[tokio::test]
+async fn usage_tells_what_of_a_prompt_was_cached() {
+    let prompt = "a".repeat(39);
+    let host = TestHost::saying(&format!("{}hello", ".".repeat(40)));
+    let check = async |more: Value, cached: usize| {
+        let body = completion(more);
+        let usage = host.ok(PATH, &body).await["usage"].clone();
+        assert_eq!(usage["prompt_tokens_details"]["cached_tokens"], cached, "{body}");
+    };
+    // The second choice finds what the first has run, but both belong to one prompt.
+    check(json!({"temperature": 0, "prompt": prompt, "n": 2}), 0).await;
+    // Two blocks of 16 of the forty tokens.
+    check(json!({"temperature": 0, "prompt": prompt, "n": 2}), 32).await;
+    check(json!({"temperature": 0, "prompt": prompt, "stop": "l"}), 32).await;
+    check(json!({"temperature": 0, "prompt": [prompt, "b", prompt]}), 64).await;
+    let page = host.metrics.encode();
+    assert!(page.contains("host_prefix_cache_queries_total{model=\"fake\"} 282\n"), "{page}");
+    assert!(page.contains("host_prefix_cache_hits_total{model=\"fake\"} 192\n"), "{page}");
+}
+
+#[tokio::test]
+async fn priority_is_any_small_integer_or_null() {
+    for priority in [json!(null), json!(0), json!(i32::MIN), json!(i32::MAX)] {
+        let body = completion(json!({"temperature": 0, "priority": priority}));
+        let answer = saying("hello").ok(PATH, &body).await;
+        assert_eq!(answer["choices"][0]["text"], "hello", "{body}");
+    }
 }
