@@ -102,9 +102,9 @@ impl Simd for Avx2 {
             unrolled!(t < T, {
                 let x = i32::from_le_bytes(x[t][i]);
                 let products = codes.words[i].map(|word| self.products(word, x));
-                let first = i % run == 0;
+                let first = i.is_multiple_of(run);
                 pairs[t] = if first { products } else { self.add_pairs(pairs[t], products) };
-                if (i + 1) % run == 0 || i + 1 == N {
+                if (i + 1).is_multiple_of(run) || i + 1 == N {
                     dots[t] = self.add_widened(dots[t], pairs[t]);
                 }
             });
