@@ -4,11 +4,30 @@
 //! plugins that are loaded, routes, status codes, reasons. A label must never hold what a client
 //! can choose freely.
 
-use prometheus_client::encoding::EncodeLabelSet;
+use std::fmt::Debug;
+
+use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric};
+use prometheus_client::metrics::TypedMetric;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct ModelLabel {
     pub(crate) model: String,
+}
+
+/// A family of counters or gauges, one for each model.
+pub(crate) fn model_family<M>(
+    registry: &mut Registry,
+    name: &str,
+    help: &str,
+) -> Family<ModelLabel, M>
+where
+    M: EncodeMetric + TypedMetric + Default + Debug + Send + Sync + 'static,
+{
+    let family = Family::default();
+    registry.register(name, help, Family::clone(&family));
+    family
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -13,7 +13,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::labels::ModelLabel;
+use crate::labels::{ModelLabel, model_family};
 use crate::steps::{StepCounters, StepFamilies, StepFigures};
 
 /// Upper bounds in seconds for one step or one token: 0.5 ms to 10 s.
@@ -60,11 +60,7 @@ pub(crate) struct ModelFamilies {
 
 impl ModelFamilies {
     pub(crate) fn register(registry: &mut Registry) -> Self {
-        let mut gauge = |name: &str, help: &str| {
-            let family = Family::<ModelLabel, Gauge>::default();
-            registry.register(name, help, family.clone());
-            family
-        };
+        let mut gauge = |name: &str, help: &str| model_family(registry, name, help);
         let requests_in_flight =
             gauge("host_requests_in_flight", "Requests taken and not yet answered in full");
         let requests_waiting =
@@ -74,11 +70,7 @@ impl ModelFamilies {
         let help = "KV blocks that no sequence holds and whose content is kept";
         let kv_blocks_cached = gauge("host_kv_blocks_cached", help);
         let kv_blocks_total = gauge("host_kv_blocks_total", "KV blocks in all");
-        let mut counter = |name: &str, help: &str| {
-            let family = Family::<ModelLabel, Counter>::default();
-            registry.register(name, help, family.clone());
-            family
-        };
+        let mut counter = |name: &str, help: &str| model_family(registry, name, help);
         let prompt_tokens = counter("host_prompt_tokens", "Prompt tokens of requests");
         let completion_tokens = counter("host_completion_tokens", "Tokens generated");
         let steps = StepFamilies::register(registry);

@@ -3,13 +3,11 @@
 //! They are apart from the other figures of a model because they come together, once a step, and
 //! grow with what an engine can do. It keeps no time.
 
-use std::sync::atomic::AtomicU64;
-
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
-use crate::labels::ModelLabel;
+use crate::labels::{ModelLabel, model_family};
 
 /// What one step of an engine did, beside taking time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,25 +26,27 @@ pub struct StepFigures {
     pub accepted_tokens: usize,
 }
 
-/// The families of all models.
-#[derive(Debug)]
-pub(crate) struct StepFamilies {
-    steps: Family<ModelLabel, Counter>,
-    preemptions: Family<ModelLabel, Counter>,
-    restarts: Family<ModelLabel, Counter>,
-    prefix_queries: Family<ModelLabel, Counter>,
-    prefix_hits: Family<ModelLabel, Counter>,
-    draft_tokens: Family<ModelLabel, Counter>,
-    accepted_tokens: Family<ModelLabel, Counter>,
+/// What is counted of steps, once for each figure: `T` is a family of counters or one of them.
+#[derive(Debug, Clone)]
+pub(crate) struct StepCounts<T> {
+    steps: T,
+    preemptions: T,
+    restarts: T,
+    prefix_queries: T,
+    prefix_hits: T,
+    draft_tokens: T,
+    accepted_tokens: T,
 }
+
+/// The families of all models.
+pub(crate) type StepFamilies = StepCounts<Family<ModelLabel, Counter>>;
+
+/// The series of one model.
+pub(crate) type StepCounters = StepCounts<Counter>;
 
 impl StepFamilies {
     pub(crate) fn register(registry: &mut Registry) -> Self {
-        let mut counter = |name: &str, help: &str| {
-            let family = Family::<ModelLabel, Counter>::default();
-            registry.register(name, help, family.clone());
-            family
-        };
+        let mut counter = |name: &str, help: &str| model_family(registry, name, help);
         let restarts = "Sequences computed again because they grew past the length of short rope";
         Self {
             steps: counter("host_steps", "Steps of the engine"),
@@ -69,28 +69,17 @@ impl StepFamilies {
     }
 
     pub(crate) fn model(&self, label: &ModelLabel) -> StepCounters {
-        StepCounters {
-            steps: self.steps.get_or_create_owned(label),
-            preemptions: self.preemptions.get_or_create_owned(label),
-            restarts: self.restarts.get_or_create_owned(label),
-            prefix_queries: self.prefix_queries.get_or_create_owned(label),
-            prefix_hits: self.prefix_hits.get_or_create_owned(label),
-            draft_tokens: self.draft_tokens.get_or_create_owned(label),
-            accepted_tokens: self.accepted_tokens.get_or_create_owned(label),
+        let series = |family: &Family<_, _>| family.get_or_create_owned(label);
+        StepCounts {
+            steps: series(&self.steps),
+            preemptions: series(&self.preemptions),
+            restarts: series(&self.restarts),
+            prefix_queries: series(&self.prefix_queries),
+            prefix_hits: series(&self.prefix_hits),
+            draft_tokens: series(&self.draft_tokens),
+            accepted_tokens: series(&self.accepted_tokens),
         }
     }
-}
-
-/// The series of one model.
-#[derive(Debug, Clone)]
-pub(crate) struct StepCounters {
-    steps: Counter<u64, AtomicU64>,
-    preemptions: Counter<u64, AtomicU64>,
-    restarts: Counter<u64, AtomicU64>,
-    prefix_queries: Counter<u64, AtomicU64>,
-    prefix_hits: Counter<u64, AtomicU64>,
-    draft_tokens: Counter<u64, AtomicU64>,
-    accepted_tokens: Counter<u64, AtomicU64>,
 }
 
 impl StepCounters {
