@@ -139,11 +139,14 @@ fn block_bytes(prepared: &Prepared, block_size: usize, kv_dtype: &str) -> u64 {
     bytes.saturating_mul(2 * block_size as u64)
 }
 
-/// Bytes of the keys or the values of one head at one position; `q8_0` has blocks of 32.
+/// Bytes of the keys or the values of one head at one position; `bf16` and `q8_0` are kept in whole
+/// blocks of 32.
 fn head_bytes(head_dim: usize, kv_dtype: &str) -> usize {
+    let blocks = head_dim.div_ceil(32);
     match kv_dtype {
         "f32" => head_dim.saturating_mul(4),
-        "q8_0" => head_dim.div_ceil(32).saturating_mul(34),
+        "bf16" => blocks.saturating_mul(64),
+        "q8_0" => blocks.saturating_mul(34),
         _ => head_dim.saturating_mul(2),
     }
 }
@@ -169,6 +172,13 @@ mod tests {
             whole_sequences.map(|whole_sequences| EmbeddingShape { width: 8, whole_sequences });
         let options = LoadOptions { sequences_max: 4, ..LoadOptions::default() };
         session_limits(embedding, &options, context_length, affordable)
+    }
+
+    #[test]
+    fn heads_that_are_no_whole_blocks_are_counted_as_they_are_kept() {
+        let bytes = |dim| ["f32", "f16", "bf16", "q8_0"].map(|dtype| head_bytes(dim, dtype));
+        assert_eq!(bytes(64), [256, 128, 128, 68]);
+        assert_eq!(bytes(80), [320, 160, 192, 102]);
     }
 
     #[test]
