@@ -21,8 +21,8 @@ pub struct Batch {
     pub slots: Vec<u32>,
     /// First row of each sequence, then the row count.
     pub sequence_starts: Vec<u32>,
-    /// Tokens each sequence has by now, those of later steps and drafts included: a long one may be rotated
-    /// otherwise (longrope), from its first token on.
+    /// Tokens each sequence has by now, those of later steps and drafts included: a long one may be
+    /// rotated otherwise (longrope), from its first token on.
     pub sequence_lengths: Vec<u32>,
     /// Positions that each sequence holds after this step.
     pub context_lengths: Vec<u32>,

@@ -4,7 +4,8 @@
 //! the step's tokens goes to prefill, in chunks. Beside sequences that decode prefill gets only so
 //! many tokens that nobody sees a pause. The first prompt gets most of them, and prompts with much
 //! less to run share a part, so that a short one need not sit out a very long one. Drafts get
-//! what is left after all that. Who has blocks was decided before; it deals in counts and must not look at tokens, logits or text.
+//! what is left after all that. Who has blocks was decided before; it deals in counts and must not
+//! look at tokens, logits or text.
 
 use std::ops::Range;
 

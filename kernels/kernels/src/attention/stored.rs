@@ -17,7 +17,8 @@ pub enum KvDtype {
     F32,
     F16,
     Bf16,
-    /// Blocks of 32 bytes with an f16 scale, as ggml's type of that name rounds them.
+    /// Blocks of 32 signed bytes with an f16 scale, laid out as ggml's type of that name; values are
+    /// rounded by the scale that is stored.
     Q8_0,
 }
 
