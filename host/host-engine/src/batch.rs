@@ -9,6 +9,7 @@ use std::ops::Range;
 use crate::TokenId;
 use crate::blocks::BlockIndex;
 use crate::error::StepError;
+use crate::sharing::BlockCopy;
 
 /// The tokens of all sequences of a step laid end to end.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +33,10 @@ pub struct Batch {
     pub block_tables: Vec<u32>,
     /// Rows whose logits are wanted, ascending.
     pub logit_rows: Vec<u32>,
+    /// Blocks whose keys and values are copied before anything else, one after another.
+    pub copied_from: Vec<u32>,
+    /// By copy: the block it goes to.
+    pub copied_to: Vec<u32>,
 }
 
 /// What a step runs of one sequence.
@@ -70,6 +75,8 @@ impl Batch {
         self.block_table_starts.push(0);
         self.block_tables.clear();
         self.logit_rows.clear();
+        self.copied_from.clear();
+        self.copied_to.clear();
     }
 
     /// Adds a run of one sequence.
@@ -89,6 +96,11 @@ impl Batch {
         let blocks = end.div_ceil(*block_size as usize);
         self.block_tables.extend(block_table[..blocks].iter().map(|block| block.0));
         self.block_table_starts.push(self.block_tables.len() as u32);
+    }
+
+    pub(crate) fn push_copy(&mut self, copy: BlockCopy) {
+        self.copied_from.push(copy.from.0);
+        self.copied_to.push(copy.to.0);
     }
 
     /// Asks for the logits of positions of the sequence pushed last, whose run started at `first`.

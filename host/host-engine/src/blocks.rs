@@ -124,6 +124,29 @@ impl BlockAllocator {
         Some((block, name))
     }
 
+    /// Makes known what a block that is never written again holds so far; the caller, its only
+    /// holder, lets go of it.
+    pub(crate) fn keep_tail(&mut self, before: Prefix, tokens: &[TokenId], block: BlockIndex) {
+        if let Some(prefixes) = &mut self.prefixes {
+            prefixes.insert_tail(before, tokens, block);
+        }
+    }
+
+    /// A block that begins with tokens that `tokens` begin with, and how many, to be copied before
+    /// anything is written; it is not held.
+    pub(crate) fn find_common(
+        &mut self,
+        before: Prefix,
+        tokens: &[TokenId],
+    ) -> Option<(BlockIndex, usize)> {
+        let (block, count) = self.prefixes.as_ref()?.find_common(before, tokens)?;
+        if self.holders[block.0 as usize] == 0 {
+            self.cached.remove(block);
+            self.cached.push_newest(block);
+        }
+        Some((block, count))
+    }
+
     /// How many blocks nobody would hold if each of these holders let go.
     pub(crate) fn freed_by<'a>(
         &mut self,

@@ -158,6 +158,7 @@ impl<M: StepModel> Engine<M> {
 
     fn fill_batch(&mut self) {
         self.batch.clear();
+        self.scheduler.copies.iter().for_each(|copy| self.batch.push_copy(*copy));
         for chunk in &self.scheduler.plan {
             let sequence = &self.scheduler.running[chunk.sequence];
             self.batch.push_sequence(&Run {

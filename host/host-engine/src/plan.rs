@@ -72,13 +72,15 @@ impl Scheduler {
         let first_pending = self.running[first].pending();
         let is_short = |sequence: &Sequence| sequence.pending() <= first_pending / 2;
         let mut left = self.left_for_prefill(is_short);
-        for (order, &index) in self.prefilling.iter().enumerate() {
-            let sequence = &self.running[index];
-            let is_short = is_short(sequence);
+        for order in 0..self.prefilling.len() {
+            let index = self.prefilling[order];
+            let is_short = is_short(&self.running[index]);
             let tokens = if is_short { left.tokens } else { left.tokens - left.for_short };
             if tokens == 0 {
                 continue;
             }
+            self.copy_common(index);
+            let sequence = &self.running[index];
             // Each sequence after this one may want one row.
             let others = self.prefilling.len() - order - 1;
             let chunk = prefill_chunk(index, sequence, tokens, left.rows - others);
@@ -127,6 +129,15 @@ impl Scheduler {
                 self.prefilling.push(index);
             }
         }
+    }
+
+    /// Lets a sequence that runs in this step begin with a copy of what is cached of its next block.
+    fn copy_common(&mut self, index: usize) {
+        let sequence = &mut self.running[index];
+        let first = sequence.computed;
+        let copy = sequence.take_common(&mut self.blocks, self.limits.block_size as usize);
+        self.copies.extend(copy);
+        self.stats.prefix_hits += sequence.count_cached(first);
     }
 
     fn left_for_prefill(&self, is_short: impl Fn(&Sequence) -> bool) -> Left {

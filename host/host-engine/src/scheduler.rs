@@ -12,6 +12,7 @@ use crate::event::{EngineCounts, StepStats};
 use crate::limits::EngineLimits;
 use crate::plan::Chunk;
 use crate::sequence::{Fate, Sequence};
+use crate::sharing::BlockCopy;
 
 /// All sequences that have not ended, and the blocks they hold. Both lists are in order of service.
 #[derive(Debug)]
@@ -23,6 +24,8 @@ pub(crate) struct Scheduler {
     waiting: Vec<Sequence>,
     /// The next step's batch, decoding sequences first.
     pub(crate) plan: Vec<Chunk>,
+    /// Copies that the next step begins with, in this order.
+    pub(crate) copies: Vec<BlockCopy>,
     /// Figures of the next step that are known before it runs.
     pub(crate) stats: StepStats,
     /// Running sequences that prefill in the next step.
@@ -41,6 +44,7 @@ impl Scheduler {
             running: Vec::with_capacity(limits.sequences_max.min(1024)),
             waiting: Vec::new(),
             plan: Vec::new(),
+            copies: Vec::new(),
             stats: StepStats::default(),
             prefilling: Vec::new(),
         }
@@ -53,6 +57,7 @@ impl Scheduler {
         self.settle_preempted();
         self.admit();
         self.plan.clear();
+        self.copies.clear();
         self.plan_decode();
         self.plan_prefill();
         self.plan_drafts();
@@ -90,7 +95,10 @@ impl Scheduler {
             sequence.keep_full(&mut self.blocks, block_size);
             match sequence.fate {
                 Fate::Live | Fate::Preempted => sequence.trim(&mut self.blocks, &self.limits),
-                Fate::Ended => sequence.release(&mut self.blocks),
+                Fate::Ended => {
+                    sequence.keep_tail(&mut self.blocks, block_size);
+                    sequence.release(&mut self.blocks);
+                }
                 Fate::Outgrown => renew(sequence, &mut self.blocks, &self.limits),
             }
         }

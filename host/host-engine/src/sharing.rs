@@ -1,11 +1,12 @@
 //! What a sequence takes from the prefix cache and what it leaves there.
 //!
 //! A sequence shares the first blocks of its table with others and holds the rest alone; only those
-//! are written, so a shared block is full and stays as it is. At least the token whose logits choose
+//! are written, so a shared block is full and stays as it is. Where the next block is known in part,
+//! that part is copied. At least the token whose logits choose
 //! the next one is run, and a prompt that is to be scored from its first token to be scored on. When
 //! a sequence may run is not decided here.
 
-use crate::blocks::BlockAllocator;
+use crate::blocks::{BlockAllocator, BlockIndex};
 use crate::limits::EngineLimits;
 use crate::prefix::Prefix;
 use crate::sequence::Sequence;
@@ -17,6 +18,13 @@ pub(crate) struct Shared {
     blocks: usize,
     /// Their name; none if it takes and leaves nothing (any more).
     prefix: Option<Prefix>,
+}
+
+/// Keys and values to copy before a step runs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BlockCopy {
+    pub(crate) from: BlockIndex,
+    pub(crate) to: BlockIndex,
 }
 
 impl Sequence {
@@ -40,6 +48,34 @@ impl Sequence {
             }
             self.shared = Shared { blocks: self.shared.blocks + 1, prefix: Some(name) };
             self.computed = tokens.end;
+        }
+    }
+
+    /// What is to be copied into its first own block before it runs, counted as computed: the
+    /// beginning of that block, if the cache has it.
+    pub(crate) fn take_common(
+        &mut self,
+        blocks: &mut BlockAllocator,
+        block_size: usize,
+    ) -> Option<BlockCopy> {
+        let before = self.shared.prefix?;
+        let begin = self.shared.blocks * block_size;
+        let end = self.first_run().min(begin + block_size);
+        if self.computed != begin || begin >= end {
+            return None;
+        }
+        let (from, count) = blocks.find_common(before, &self.tokens[begin..end])?;
+        self.computed += count;
+        Some(BlockCopy { from, to: self.block_table[self.shared.blocks] })
+    }
+
+    /// Leaves what it has of its last block to the cache; it runs no more.
+    pub(crate) fn keep_tail(&self, blocks: &mut BlockAllocator, block_size: usize) {
+        let tail = self.shared.blocks * block_size..self.computed;
+        if let Some(before) = self.shared.prefix
+            && !tail.is_empty()
+        {
+            blocks.keep_tail(before, &self.tokens[tail], self.block_table[self.shared.blocks]);
         }
     }
 
@@ -78,10 +114,14 @@ impl Sequence {
 
     /// Positions of the block after those it shares, unless one of them has to be run.
     fn next_shareable(&self, block_size: usize) -> Option<std::ops::Range<usize>> {
-        let scores = self.unscored < self.prompt_tokens;
-        let first_run = if scores { self.unscored } else { self.tokens.len() } - 1;
         let end = self.block_end(block_size);
-        (end <= first_run).then_some(end - block_size..end)
+        (end <= self.first_run()).then_some(end - block_size..end)
+    }
+
+    /// The first position that has to be run, whatever is cached.
+    fn first_run(&self) -> usize {
+        let scores = self.unscored < self.prompt_tokens;
+        if scores { self.unscored - 1 } else { self.tokens.len() - 1 }
     }
 
     fn block_end(&self, block_size: usize) -> usize {

@@ -3,7 +3,7 @@
 //! The only work here is to borrow the engine's vectors as the slices of the wire.
 
 use host_engine::{Batch, StepError, StepModel};
-use host_loader::Session;
+use host_loader::{PluginError, Session};
 use plugin_api::{ErrorKind, StepBatch};
 
 /// Computes the steps of one model.
@@ -33,10 +33,18 @@ impl StepModel for ModelSession {
             block_tables: &batch.block_tables,
             logit_rows: &batch.logit_rows,
         };
-        self.session.step(&wire, logits).map_err(|error| StepError::Model {
-            panicked: error.source.kind() == ErrorKind::Panic,
-            message: error.source.message().to_owned(),
-            plugin: error.plugin,
-        })
+        if !batch.copied_from.is_empty() {
+            let copied = self.session.copy_blocks(&batch.copied_from, &batch.copied_to);
+            copied.map_err(failed)?;
+        }
+        self.session.step(&wire, logits).map_err(failed)
+    }
+}
+
+fn failed(error: PluginError) -> StepError {
+    StepError::Model {
+        panicked: error.source.kind() == ErrorKind::Panic,
+        message: error.source.message().to_owned(),
+        plugin: error.plugin,
     }
 }

@@ -230,7 +230,7 @@ pub trait ComputeSession: Send + Sized + 'static {
     /// The batch does not fit the session, or a kernel failed.
     fn step(&mut self, batch: &StepBatch<'_>, logits: &mut [f32]) -> Result<(), Error>;
 
-    /// Copies whole KV blocks.
+    /// Copies whole KV blocks, one after another: a block may be read after it was written.
     ///
     /// # Errors
     /// A block index is out of range.

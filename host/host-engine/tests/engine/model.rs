@@ -122,6 +122,11 @@ impl StepModel for ScriptedModel {
         if let Some(error) = self.fault.take() {
             return Err(error);
         }
+        for (&from, &to) in batch.copied_from.iter().zip(&batch.copied_to) {
+            let size = self.limits.block_size as usize;
+            let (from, to) = (from as usize * size, to as usize * size);
+            self.slots.copy_within(from..from + size, to);
+        }
         let mut histories = Vec::new();
         for index in 0..batch.sequence_count() {
             histories.push(self.run_sequence(batch, index));

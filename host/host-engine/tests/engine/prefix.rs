@@ -33,13 +33,14 @@ fn check_second(limits: EngineLimits, second: &SequenceRequest, expected: (usize
 }
 
 #[test]
-fn full_blocks_are_found_and_the_last_token_runs() {
+fn what_is_cached_is_found_and_the_last_token_runs() {
     check_second(LIMITS, &request(1, &prompt(22), 3), (20, 2));
     check_second(LIMITS, &request(1, &prompt(21), 3), (20, 1));
-    check_second(LIMITS, &request(1, &prompt(20), 3), (16, 4));
-    check_second(LIMITS, &request(1, &prompt(4), 3), (0, 4));
-    check_second(LIMITS, &request(1, &prompt(20), 0), (16, 4));
-    check_second(LIMITS, &request(1, &[&prompt(11), &[9; 8][..]].concat(), 3), (8, 11));
+    check_second(LIMITS, &request(1, &prompt(20), 3), (19, 1));
+    check_second(LIMITS, &request(1, &prompt(4), 3), (3, 1));
+    check_second(LIMITS, &request(1, &prompt(1), 3), (0, 1));
+    check_second(LIMITS, &request(1, &prompt(20), 0), (19, 1));
+    check_second(LIMITS, &request(1, &[&prompt(11), &[9; 8][..]].concat(), 3), (11, 8));
     check_second(LIMITS, &request(1, &prompt(20)[1..], 3), (0, 19));
 }
 
@@ -63,7 +64,7 @@ fn keys_of_long_sequences_are_not_those_of_short_ones() {
     let limits = EngineLimits { long_above: Some(10), ..LIMITS };
     // It begins short and grows long, which computes it again but for what another has left.
     let grows = SequenceRequest { ignore_eos: true, ..request(1, &prompt(10), 3) };
-    check_second(limits, &grows, (0, 10 + 3));
+    check_second(limits, &grows, (0, 10 + 1));
     check_second(limits, &request(1, &prompt(22), 3), (20, 2));
 }
 
@@ -73,8 +74,23 @@ fn the_completion_is_found_too() {
     let first = SequenceRequest { ignore_eos: true, ..request(0, &prompt(6), 12) };
     serve(&mut run, &first);
     let spoken = [&first.prompt, &run.outcome(0).tokens[..], &[5, 6, 7]].concat();
-    // Of 18 tokens the last has not run, and four blocks were full.
-    assert_eq!(serve(&mut run, &request(1, &spoken, 2)), (16, 5));
+    // Of 18 tokens the last has not run.
+    assert_eq!(serve(&mut run, &request(1, &spoken, 2)), (17, 4));
+}
+
+#[test]
+fn parts_of_blocks_are_copied_and_not_shared() {
+    let mut run = Run::new(LIMITS, hashed);
+    serve(&mut run, &request(0, &prompt(18), 1));
+    // Both begin with the tail of the first and go on otherwise, together.
+    let both = [7, 8].map(|end| request(end.into(), &[&prompt(18)[..], &[end; 3]].concat(), 4));
+    both.iter().for_each(|r| run.engine.submit(r.clone()).expect("the request is sound"));
+    drain(&mut run);
+    for request in &both {
+        assert_eq!(run.outcome(request.id.0).cached, 18);
+        assert_eq!(run.outcome(request.id.0).clone().said(), solo(LIMITS, hashed, request));
+    }
+    run.assert_empty();
 }
 
 #[test]
@@ -111,8 +127,8 @@ fn a_later_prompt_goes_on_where_the_earlier_one_is() {
     let later = request(1, &[&prompt(30), &[9; 4][..]].concat(), 2);
     run.engine.submit(later.clone()).expect("the request is sound");
     drain(&mut run);
-    // Seven blocks are equal; it computes none of them.
-    assert_eq!(run.outcome(1).cached, 28);
+    // Seven blocks and a half are equal; it computes none of that.
+    assert_eq!(run.outcome(1).cached, 30);
     assert_eq!(run.outcome(1).clone().said(), solo(LIMITS, hashed, &later));
 }
 
@@ -157,10 +173,10 @@ fn the_end_of_what_was_used_longest_ago_goes_first() {
     assert_eq!((counts.blocks_used, counts.blocks_cached), (0, 8));
     // Two blocks are free, two more are taken from the end of the older prompt.
     serve(&mut run, &request(2, &[5; 14], 1));
-    assert_eq!(run.engine.counts().blocks_cached, 9);
+    assert_eq!(run.engine.counts().blocks_cached, 10);
     assert_eq!(serve(&mut run, &request(3, &[&old[..], &[6]].concat(), 1)), (8, 9));
-    // That took the last free one and two of the other prompt.
-    assert_eq!(serve(&mut run, &request(4, &[&new[..], &[6]].concat(), 1)), (8, 9));
+    // None was free: that took three of the other prompt.
+    assert_eq!(serve(&mut run, &request(4, &[&new[..], &[6]].concat(), 1)), (4, 13));
 }
 
 #[test]
