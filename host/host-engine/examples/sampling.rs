@@ -97,6 +97,7 @@ fn microseconds(rows: Rows, sampling: &SamplingParams, logprobs: Option<u8>) -> 
         logprobs,
         prompt_logprobs: false,
         priority: 0,
+        constraint: None,
     };
     engine.submit(request).expect("the request is sound");
     let mut events = Vec::new();

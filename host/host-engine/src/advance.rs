@@ -98,7 +98,11 @@ fn choose_token(
     sampler: &mut Sampler,
     events: &mut Vec<Event>,
 ) -> Result<(), SequenceError> {
+    if let Some(constraint) = &mut sequence.constraint {
+        constraint.allow(sampler.allowed()).map_err(SequenceError::Constraint)?;
+    }
     let draw = Draw {
+        constrained: sequence.constraint.is_some(),
         params: &sequence.sampling,
         history: &sequence.tokens,
         prompt_tokens: sequence.prompt_tokens,
@@ -114,9 +118,15 @@ fn choose_token(
         Some(top_count) => Some(score(row, token, top_count, sampler.candidates()).ok_or(none)?),
         None => None,
     };
+    let complete = match &mut sequence.constraint {
+        Some(constraint) => constraint.accept(token).map_err(SequenceError::Constraint)?,
+        None => false,
+    };
     sequence.tokens.push(token);
     events.push(Event::Token { id: sequence.id, token, logprobs });
-    if !sequence.samples() {
+    if complete {
+        end(sequence, FinishReason::Stop, None, events);
+    } else if !sequence.samples() {
         end(sequence, FinishReason::Length, None, events);
     }
     Ok(())

@@ -148,6 +148,9 @@ pub enum SequenceError {
         /// Position of the token that could not be chosen.
         position: usize,
     },
+    /// Its constraint cannot be followed any further.
+    #[error("the grammar of this request cannot be followed any further: {0}")]
+    Constraint(String),
 }
 
 /// Why a text cannot be embedded.

@@ -13,6 +13,7 @@
 mod advance;
 mod batch;
 mod blocks;
+mod constraint;
 mod draft;
 mod embedding;
 mod engine;
@@ -36,6 +37,7 @@ mod speculation;
 
 pub use batch::{Batch, StepModel};
 pub use blocks::{BlockAllocator, BlockIndex};
+pub use constraint::{Constraint, TokenSet};
 pub use embedding::{Embedded, EmbeddingEngine, EmbeddingShape};
 pub use engine::Engine;
 pub use error::{

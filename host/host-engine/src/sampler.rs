@@ -1,11 +1,12 @@
 //! Chooses the next token of a sequence from one row of logits.
 //!
-//! The order is fixed: penalties, logit bias, then temperature, top-k, top-p, min-p, then one draw
+//! The order is fixed: penalties, logit bias, the constraint, then temperature, top-k, top-p, min-p, then one draw
 //! that depends only on the seed and the index of the token. Greedy is one pass and allocates
 //! nothing. The row is left as it was found, so that logprobs can be taken from the raw logits. It
 //! must not know of batches or schedules, or the same seed would not give the same tokens.
 
 use crate::TokenId;
+use crate::constraint::TokenSet;
 use crate::random;
 use crate::sampling::SamplingParams;
 use crate::selection::{Candidate, argmax, largest};
@@ -29,6 +30,8 @@ pub(crate) struct Draw<'a> {
     pub(crate) prompt_tokens: usize,
     /// Tokens that may not be chosen.
     pub(crate) suppressed: &'a [TokenId],
+    /// Whether only tokens of [`Sampler::allowed`] may be chosen.
+    pub(crate) constrained: bool,
 }
 
 /// Buffers reused from token to token.
@@ -40,13 +43,24 @@ pub(crate) struct Sampler {
     seen: Vec<u32>,
     /// Logits changed for this draw, with their raw values.
     changed: Vec<(TokenId, f32)>,
+    allowed: TokenSet,
+    /// The row of a constrained draw.
+    masked: Vec<f32>,
 }
 
 impl Sampler {
     /// The next token, or none if no logit is finite.
     pub(crate) fn sample(&mut self, logits: &mut [f32], draw: &Draw<'_>) -> Option<TokenId> {
         self.change(logits, draw);
-        let token = self.choose(logits, draw);
+        let token = if draw.constrained {
+            let mut masked = std::mem::take(&mut self.masked);
+            self.allowed.mask(logits, &mut masked);
+            let token = self.choose(&masked, draw);
+            self.masked = masked;
+            token
+        } else {
+            self.choose(logits, draw)
+        };
         // Last change first: a token can be changed more than once.
         for (token, raw) in self.changed.drain(..).rev() {
             logits[token as usize] = raw;
@@ -57,6 +71,11 @@ impl Sampler {
     /// Buffer for other selections over the same row.
     pub(crate) fn candidates(&mut self) -> &mut Vec<Candidate> {
         &mut self.candidates
+    }
+
+    /// The tokens that may be chosen in a constrained draw.
+    pub(crate) fn allowed(&mut self) -> &mut TokenSet {
+        &mut self.allowed
     }
 
     fn change(&mut self, logits: &mut [f32], draw: &Draw<'_>) {
@@ -182,7 +201,13 @@ mod tests {
 
     fn draw_with(params: &SamplingParams, logits: &[f32], history: &[u32]) -> Option<u32> {
         let mut row = logits.to_vec();
-        let draw = Draw { params, history, prompt_tokens: 2.min(history.len()), suppressed: &[] };
+        let draw = Draw {
+            params,
+            history,
+            prompt_tokens: 2.min(history.len()),
+            suppressed: &[],
+            constrained: false,
+        };
         let token = Sampler::default().sample(&mut row, &draw);
         let bits = |row: &[f32]| row.iter().map(|x| x.to_bits()).collect::<Vec<_>>();
         assert_eq!(bits(&row), bits(logits), "the row is left as it was");
@@ -334,6 +359,7 @@ mod tests {
             history: &[],
             prompt_tokens: 0,
             suppressed: &[0, 7],
+            constrained: false,
         };
         assert_eq!(Sampler::default().sample(&mut [3.0, 1.0, 2.0], &draw), Some(2));
     }
@@ -357,6 +383,7 @@ mod tests {
                         history: &[1, 2, 2, 3],
                         prompt_tokens: 2,
                         suppressed: &[],
+                        constrained: false,
                     };
                     let reused = sampler.sample(&mut row.clone(), &draw);
                     assert_eq!(reused, draw_with(&params, row, &[1, 2, 2, 3]));

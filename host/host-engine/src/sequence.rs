@@ -7,6 +7,7 @@ use std::fmt;
 
 use crate::TokenId;
 use crate::blocks::{BlockAllocator, BlockIndex};
+use crate::constraint::Constraint;
 use crate::draft::Drafter;
 use crate::error::SubmitError;
 use crate::event::SequenceUsage;
@@ -25,7 +26,7 @@ impl fmt::Display for SequenceId {
 }
 
 /// A prompt to complete.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct SequenceRequest {
     /// Name for events; unused by any sequence that has not ended.
     pub id: SequenceId,
@@ -48,6 +49,8 @@ pub struct SequenceRequest {
     pub prompt_logprobs: bool,
     /// Lower runs first; among equals, who was submitted first.
     pub priority: i32,
+    /// A rule for the completion, at its beginning.
+    pub constraint: Option<Box<dyn Constraint>>,
 }
 
 impl SequenceRequest {
@@ -118,6 +121,7 @@ pub(crate) struct Sequence {
     pub(crate) stop_tokens: Vec<TokenId>,
     pub(crate) tokens_min: usize,
     pub(crate) logprobs: Option<u8>,
+    pub(crate) constraint: Option<Box<dyn Constraint>>,
     /// First prompt position whose logprob has not been reported; the prompt's end if none is due.
     pub(crate) unscored: usize,
     /// Made for its first draft.
@@ -147,6 +151,7 @@ impl Sequence {
             sampling: request.sampling,
             stop_tokens: if request.ignore_eos { Vec::new() } else { request.stop_tokens },
             tokens_min: request.tokens_min,
+            constraint: request.constraint,
             logprobs: request.logprobs,
             unscored: if request.prompt_logprobs { 1 } else { prompt_tokens },
             drafter: None,

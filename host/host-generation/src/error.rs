@@ -100,6 +100,12 @@ pub enum GenerationError {
         /// Where.
         message: String,
     },
+    /// The grammar of the request asks for more work than a token may cost.
+    #[error("{message}; simplify the grammar")]
+    Grammar {
+        /// What the grammar library said.
+        message: String,
+    },
     /// The model is out of service since a plugin panicked.
     #[error(
         "the model is out of service since plugin {plugin} panicked: {message}; unload the model and \

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
-use host_engine::{Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepModel};
+use host_engine::{
+    Constraint, Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepModel,
+};
 use host_metrics::Metrics;
 use host_model::{LoadedModel, ModelSummary, SpecialTokens, Tokenizer};
 use tokio::sync::mpsc;
@@ -18,6 +20,7 @@ use tokio::sync::mpsc;
 use crate::assembler::{Assembler, AssemblerOptions};
 use crate::chat_template::{ChatPrompt, ChatTemplate};
 use crate::error::{GenerationError, TemplateError};
+use crate::grammar::GrammarCompiler;
 use crate::limits::EVENT_QUEUE_MAX;
 use crate::request::{GenerationRequest, Prompt, invalid, tokenize};
 use crate::shared::{ModelState, Shared};
@@ -49,6 +52,7 @@ pub struct Generator {
 struct Inner {
     parts: ModelParts,
     chat_template: Result<ChatTemplate, TemplateError>,
+    grammars: GrammarCompiler,
     shared: Arc<Shared<Submission>>,
     requests: AtomicU64,
 }
@@ -92,7 +96,8 @@ impl Generator {
         }
         let worker = Worker::new(engine, Arc::clone(&shared), metrics);
         shared.spawn(&parts.summary.id, move || worker.run())?;
-        let inner = Inner { parts, chat_template, shared, requests: AtomicU64::new(0) };
+        let grammars = GrammarCompiler::new(&parts.tokenizer, &parts.special.eos);
+        let inner = Inner { parts, chat_template, grammars, shared, requests: AtomicU64::new(0) };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -130,7 +135,7 @@ impl Generator {
         Ok(template.render(chat)?)
     }
 
-    /// Starts a request. Tokenizes its prompt, so call it where time may pass.
+    /// Starts a request. Tokenizes its prompt and compiles its grammar, so call it where time may pass.
     ///
     /// # Errors
     /// The request can never be served, the queue is full, or the model is out of service. What only
@@ -150,7 +155,9 @@ impl Generator {
             Prompt::Text { text, .. } => Some(text.clone()),
             Prompt::Tokens(tokens) => Some(self.spell(tokens)?),
         };
-        self.start(request, &tokens, echo.as_deref())
+        let grammar = request.grammar.as_ref();
+        let constraint = grammar.map(|it| self.inner.grammars.compile(it)).transpose()?;
+        self.start(request, constraint.as_deref(), &tokens, echo.as_deref())
     }
 
     /// Takes no new requests; those that run are finished.
@@ -162,6 +169,7 @@ impl Generator {
     fn start(
         &self,
         request: GenerationRequest,
+        constraint: Option<&dyn Constraint>,
         tokens: &[u32],
         echo: Option<&str>,
     ) -> Result<GenerationStream, GenerationError> {
@@ -187,7 +195,7 @@ impl Generator {
         });
         let submission = Submission {
             request: stream.request(),
-            sequences: self.sequences(request, tokens),
+            sequences: self.sequences(request, constraint, tokens),
             sender,
             blocked,
             in_flight: shared.metrics.request_started(),
@@ -222,7 +230,12 @@ impl Generator {
         Ok(self.tokenizer().decode(tokens, true)?)
     }
 
-    fn sequences(&self, request: GenerationRequest, tokens: &[u32]) -> Vec<SequenceRequest> {
+    fn sequences(
+        &self,
+        request: GenerationRequest,
+        constraint: Option<&dyn Constraint>,
+        tokens: &[u32],
+    ) -> Vec<SequenceRequest> {
         let GenerationRequest { choices, sampling, seed, logprobs, echo, .. } = request;
         let seed = seed.unwrap_or_else(random_seed);
         let sequence = |index: usize| SequenceRequest {
@@ -238,6 +251,7 @@ impl Generator {
             logprobs,
             prompt_logprobs: echo && logprobs.is_some(),
             priority: request.priority,
+            constraint: constraint.map(Constraint::boxed_clone),
         };
         (0..choices).map(sequence).collect()
     }

@@ -16,6 +16,7 @@ mod embedder;
 mod embedding_worker;
 mod error;
 mod generator;
+mod grammar;
 mod growth;
 mod limits;
 mod mailbox;
@@ -32,6 +33,7 @@ pub use chat_template::{ChatPrompt, ChatTemplate};
 pub use embedder::{Embedder, EmbedderParts, Embeddings, PendingEmbeddings};
 pub use error::{GenerationError, TemplateError};
 pub use generator::{Generator, ModelParts};
+pub use grammar::{Grammar, Rule};
 pub use limits::{
     CHOICES_MAX, EMBEDDING_TEXTS_MAX, EMBEDDING_TOKENS_MAX, STOP_SEQUENCE_BYTES_MAX,
     STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX,

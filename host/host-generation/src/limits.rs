@@ -38,3 +38,12 @@ pub(crate) const TEMPLATE_RECURSION_MAX: usize = 100;
 
 /// Most bytes that a template may write.
 pub(crate) const TEMPLATE_OUTPUT_BYTES_MAX: usize = 4 << 20;
+
+/// Most bytes of a grammar.
+pub(crate) const GRAMMAR_BYTES_MAX: usize = 256 << 10;
+
+/// Compiled grammars that are kept for the next request.
+pub(crate) const GRAMMARS_KEPT_MAX: usize = 32;
+
+/// Most characters of the grammar library's words that an error repeats.
+pub(crate) const GRAMMAR_ERROR_CHARS_MAX: usize = 400;

@@ -6,6 +6,7 @@ use host_engine::SamplingParams;
 use host_model::Tokenizer;
 
 use crate::error::GenerationError;
+use crate::grammar::Grammar;
 use crate::limits::{
     CHOICES_MAX, PROMPT_BYTES_PER_TOKEN_MAX, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX,
     TOP_LOGPROBS_MAX,
@@ -51,6 +52,8 @@ pub struct GenerationRequest {
     pub ignore_eos: bool,
     /// Lower runs first; among equals, who was submitted first.
     pub priority: i32,
+    /// What each completion must match.
+    pub grammar: Option<Grammar>,
 }
 
 impl Default for GenerationRequest {
@@ -68,6 +71,7 @@ impl Default for GenerationRequest {
             echo: false,
             ignore_eos: false,
             priority: 0,
+            grammar: None,
         }
     }
 }

@@ -354,5 +354,6 @@ fn failure(error: SequenceError) -> GenerationError {
         SequenceError::NoFiniteLogits { .. } => {
             GenerationError::NoFiniteLogits { message: error.to_string() }
         }
+        SequenceError::Constraint(_) => GenerationError::Grammar { message: error.to_string() },
     }
 }

@@ -36,7 +36,6 @@ fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<ChatForm>, ApiError> {
     let chat = chat_prompt(&fields)?;
     let logprobs = logprobs(&fields)?;
     let delivery = sampling::delivery(&fields)?;
-    tools::check_response_format(&fields)?;
     let mut request = sampling::request(&fields, generator.limits().vocab_size)?;
     let text = generator.render_chat(&chat)?;
     // The template writes the special tokens itself.

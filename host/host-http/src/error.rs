@@ -177,6 +177,9 @@ impl From<GenerationError> for ApiError {
                 let error = Self::new(status, SERVER, "shutting_down", message);
                 Self { retry_after_s: Some(1), ..error }
             }
+            GenerationError::Grammar { .. } => {
+                Self::bad("invalid_grammar", "response_format", message)
+            }
             GenerationError::Start { .. } => Self::server("model_error", message),
         }
     }

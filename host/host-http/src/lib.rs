@@ -17,6 +17,7 @@ mod embeddings;
 mod error;
 mod fields;
 mod front;
+mod grammar;
 mod ids;
 mod legacy;
 mod limits;

@@ -38,6 +38,9 @@ pub(crate) const MESSAGES_MAX: usize = 4096;
 /// Most tools of a request.
 pub(crate) const TOOLS_MAX: usize = 128;
 
+/// Most texts that an answer may be one of.
+pub(crate) const CHOICE_TEXTS_MAX: usize = 1024;
+
 /// Most choices of a request, over all its prompts.
 pub(crate) const ANSWERS_MAX: usize = 128;
 

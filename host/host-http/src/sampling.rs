@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::answer::Delivery;
 use crate::error::{ApiError, quote};
 use crate::fields::{Fields, kind};
+use crate::grammar;
 use crate::limits::TOKENS_MAX;
 
 /// Most tokens that may be biased.
@@ -35,6 +36,7 @@ pub(crate) fn request(
         stop: stop(fields)?,
         ignore_eos: fields.flag("ignore_eos")?,
         priority: priority(fields)?,
+        grammar: grammar::grammar(fields)?,
         ..GenerationRequest::default()
     })
 }

@@ -1,4 +1,4 @@
-//! Checks tools, tool choice and response format.
+//! Checks tools and tool choice.
 //!
 //! Tools are shown to the model through its chat template; whether it calls one is its own affair,
 //! and its call comes back as text. What would need the model's output to be constrained is refused
@@ -75,23 +75,4 @@ fn choice_allows_tools(fields: &Fields<'_>, names: &[String]) -> Result<bool, Ap
 fn unsupported_choice(choice: &str) -> ApiError {
     let message = format!("tool_choice {choice} is not supported; use auto or none");
     ApiError::unsupported("tool_choice", message)
-}
-
-/// Refuses every response format but text.
-pub(crate) fn check_response_format(fields: &Fields<'_>) -> Result<(), ApiError> {
-    let Some(format) = fields.value("response_format") else { return Ok(()) };
-    let fields = Fields::of_object(format, "response_format")?;
-    let param = fields.name("type");
-    match fields.text("type")? {
-        None => Err(ApiError::missing(param)),
-        Some("text") => Ok(()),
-        Some(known @ ("json_object" | "json_schema")) => {
-            let message = format!("response_format {known} is not supported; use text");
-            Err(ApiError::unsupported(param, message))
-        }
-        Some(other) => {
-            let message = format!("response_format.type is {}, expected text", quote(other));
-            Err(ApiError::wrong_value(param, message))
-        }
-    }
 }

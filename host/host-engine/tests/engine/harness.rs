@@ -35,6 +35,7 @@ pub(crate) fn request(id: u64, prompt: &[TokenId], tokens_max: usize) -> Sequenc
         logprobs: None,
         prompt_logprobs: false,
         priority: 0,
+        constraint: None,
     }
 }
 

@@ -4,6 +4,7 @@
 //! behaviours. Nothing here reads a file, a clock or a random source.
 
 mod blocks;
+mod constraint;
 mod drafts;
 mod embedding;
 mod fairness;

@@ -174,13 +174,14 @@ async fn usage_tells_what_of_a_prompt_was_cached() {
     };
     // The second choice finds what the first has run, but both belong to one prompt.
     check(json!({"temperature": 0, "prompt": prompt, "n": 2}), 0).await;
-    // Two blocks of 16 of the forty tokens.
-    check(json!({"temperature": 0, "prompt": prompt, "n": 2}), 32).await;
-    check(json!({"temperature": 0, "prompt": prompt, "stop": "l"}), 32).await;
-    check(json!({"temperature": 0, "prompt": [prompt, "b", prompt]}), 64).await;
+    // Of the forty tokens all but the last, whose logits are needed.
+    check(json!({"temperature": 0, "prompt": prompt, "n": 2}), 39).await;
+    check(json!({"temperature": 0, "prompt": prompt, "stop": "l"}), 39).await;
+    // Every prompt begins with the same token.
+    check(json!({"temperature": 0, "prompt": [prompt, "b", prompt]}), 39 + 1 + 39).await;
     let page = host.metrics.encode();
     assert!(page.contains("host_prefix_cache_queries_total{model=\"fake\"} 282\n"), "{page}");
-    assert!(page.contains("host_prefix_cache_hits_total{model=\"fake\"} 192\n"), "{page}");
+    assert!(page.contains("host_prefix_cache_hits_total{model=\"fake\"} 228\n"), "{page}");
 }
 
 #[tokio::test]

@@ -157,7 +157,6 @@ async fn chat_fields_are_refused_by_name() {
         (json!({"tool_choice": "sometimes"}), VALUE, "tool_choice"),
         (json!({"tool_choice": 1}), TYPE, "tool_choice"),
         (json!({"response_format": {"type": "yaml"}}), VALUE, "response_format.type"),
-        (json!({"response_format": {"type": "json_object"}}), UNSUPPORTED, "response_format.type"),
         (json!({"response_format": {}}), MISSING, "response_format.type"),
         (json!({"chat_template_kwargs": 1}), TYPE, "chat_template_kwargs"),
         (json!({"continue_final_message": true}), UNSUPPORTED, "continue_final_message"),

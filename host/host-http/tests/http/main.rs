@@ -21,6 +21,7 @@ mod fake;
 #[cfg(test)]
 #[path = "../../../host-generation/tests/generation/fake_embedder.rs"]
 mod fake_embedder;
+mod grammar;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
