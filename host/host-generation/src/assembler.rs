@@ -11,6 +11,8 @@ use host_model::{Detokenizer, Tokenizer};
 
 use crate::stop::{Match, StopMatcher};
 use crate::stream::{Delta, TokenPiece, TopPiece};
+use crate::tool_calls::{Parsed, ToolCallParser};
+use crate::tools::{ToolChoice, Tools};
 
 /// What a choice is assembled for.
 #[derive(Debug)]
@@ -22,6 +24,10 @@ pub(crate) struct AssemblerOptions<'a> {
     pub(crate) stop: &'a [String],
     /// Whether logprobs come with the tokens.
     pub(crate) logprobs: bool,
+    /// Tools whose calls are to be found in the text; none if it is text and nothing else.
+    pub(crate) tools: Option<&'a Tools>,
+    /// Most tokens of the completion.
+    pub(crate) tokens_max: usize,
 }
 
 /// The text of one choice, as far as its tokens have come.
@@ -30,6 +36,10 @@ pub(crate) struct Assembler {
     tokenizer: Tokenizer,
     detokenizer: Option<Detokenizer>,
     matcher: StopMatcher,
+    tool_calls: Option<ToolCallParser>,
+    /// Whether the answer is tool calls and nothing else.
+    only_calls: bool,
+    tokens_max: usize,
     echo: Option<Echo>,
     /// Pieces whose text has not been shown, each with the length of text before it.
     unshown: VecDeque<(TokenPiece, usize)>,
@@ -60,6 +70,9 @@ impl Assembler {
             detokenizer: Some(tokenizer.detokenizer(options.prompt)),
             tokenizer: tokenizer.clone(),
             matcher: StopMatcher::new(options.stop),
+            tool_calls: options.tools.map(|tools| ToolCallParser::new(tools.calls_max())),
+            only_calls: options.tools.is_some_and(|tools| tools.choice != ToolChoice::Auto),
+            tokens_max: options.tokens_max,
             echo: options.echo.map(|text| Echo {
                 text: text.to_owned(),
                 pieces: Vec::new(),
@@ -79,6 +92,11 @@ impl Assembler {
             assembler.score_prompt_token(first, None);
         }
         assembler
+    }
+
+    /// Whether the answer has a tool call so far.
+    pub(crate) fn has_tool_calls(&self) -> bool {
+        self.tool_calls.as_ref().is_some_and(|parser| parser.call_count() > 0)
     }
 
     /// Tokens of the completion, as far as the text needed them.
@@ -124,7 +142,9 @@ impl Assembler {
             return (delta, true);
         }
         let mut delta = delta.unwrap_or_default();
-        delta.text.push_str(&self.matcher.finish());
+        let rest = self.matcher.finish();
+        self.part(&rest, &mut delta);
+        self.part_end(&mut delta);
         delta.tokens.extend(self.unshown.drain(..).map(|(piece, _)| piece));
         delta.token_count += std::mem::take(&mut self.fresh_tokens);
         (self.with_echo(delta), false)
@@ -143,11 +163,41 @@ impl Assembler {
         if stopped {
             self.unshown.clear();
         }
-        if text.is_empty() && tokens.is_empty() && !stopped {
+        let mut delta = Delta { tokens, ..Delta::default() };
+        self.part(&text, &mut delta);
+        if stopped {
+            self.part_end(&mut delta);
+        }
+        let stopped = stopped || self.has_called_enough();
+        if delta == Delta::default() && !stopped {
             return (None, false);
         }
-        let token_count = std::mem::take(&mut self.fresh_tokens);
-        (self.with_echo(Delta { text, tokens, token_count }), stopped)
+        delta.token_count = std::mem::take(&mut self.fresh_tokens);
+        (self.with_echo(delta), stopped)
+    }
+
+    /// Whether no further tool call may come, or none that has room: an answer of calls ends with a
+    /// whole one rather than with a part of the next.
+    fn has_called_enough(&self) -> bool {
+        let Some(parser) = &self.tool_calls else { return false };
+        let left = self.tokens_max.saturating_sub(self.completion_tokens);
+        let call_tokens = self.completion_tokens / parser.call_count().max(1);
+        parser.is_done() || self.only_calls && parser.is_between_calls() && left < call_tokens
+    }
+
+    /// Adds text to a delta, its tool calls apart.
+    fn part(&mut self, text: &str, delta: &mut Delta) {
+        let Some(parser) = &mut self.tool_calls else { return delta.text.push_str(text) };
+        let Parsed { text, calls } = parser.push(text);
+        delta.text.push_str(&text);
+        delta.tool_calls.extend(calls);
+    }
+
+    /// Adds what may no longer become a tool call.
+    fn part_end(&mut self, delta: &mut Delta) {
+        if let Some(parser) = &mut self.tool_calls {
+            delta.text.push_str(&parser.finish());
+        }
     }
 
     /// Puts the echo before the first delta; nothing at all is no delta.
@@ -156,8 +206,7 @@ impl Assembler {
             delta.text.insert_str(0, &echo.text);
             delta.tokens.splice(0..0, echo.pieces);
         }
-        let is_empty = delta.text.is_empty() && delta.tokens.is_empty() && delta.token_count == 0;
-        (!is_empty).then_some(delta)
+        (delta != Delta::default()).then_some(delta)
     }
 
     fn score_prompt_token(&mut self, token: u32, entry: Option<&TokenLogprobs>) {

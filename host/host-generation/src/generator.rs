@@ -25,6 +25,7 @@ use crate::limits::EVENT_QUEUE_MAX;
 use crate::request::{GenerationRequest, Prompt, invalid, tokenize};
 use crate::shared::{ModelState, Shared};
 use crate::stream::{GenerationStream, StreamParts};
+use crate::tools::Tools;
 use crate::worker::{Submission, Worker};
 
 /// A model without what computes its steps.
@@ -155,7 +156,8 @@ impl Generator {
             Prompt::Text { text, .. } => Some(text.clone()),
             Prompt::Tokens(tokens) => Some(self.spell(tokens)?),
         };
-        let grammar = request.grammar.as_ref();
+        let forced = request.tools.as_ref().and_then(Tools::grammar);
+        let grammar = request.grammar.as_ref().or(forced.as_ref());
         let constraint = grammar.map(|it| self.inner.grammars.compile(it)).transpose()?;
         self.start(request, constraint.as_deref(), &tokens, echo.as_deref())
     }
@@ -176,12 +178,15 @@ impl Generator {
         let shared = &self.inner.shared;
         let (count, limit) = (request.choices, self.limits().live_max());
         shared.mailbox.take_places(count, limit)?;
+        let room = self.limits().sequence_tokens_max().saturating_sub(tokens.len());
         let options = AssemblerOptions {
             tokenizer: self.tokenizer(),
             prompt: tokens,
             echo,
             stop: &request.stop,
             logprobs: request.logprobs.is_some(),
+            tools: request.tools.as_ref(),
+            tokens_max: request.tokens_max.unwrap_or(usize::MAX).min(room),
         };
         let (sender, receiver) = mpsc::channel(EVENT_QUEUE_MAX);
         let blocked = Arc::new(AtomicBool::new(false));

@@ -22,7 +22,7 @@ use crate::request::invalid;
 
 /// Between two parts of JSON: nothing, a space, or a line break with its indentation. Without a
 /// bound a model that has lost its thread would go on with spaces for ever.
-const JSON_SPACE: &str = r" |\n {0,32}";
+const JSON_SPACE: &str = r" |\n {0,16}";
 
 /// What a completion must match from its first to its last character.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,6 +53,21 @@ impl Rule {
         Self::JsonSchema(serde_json::json!({ "type": "object" }))
     }
 
+    /// A schema with the host's own options in it, any object if there is none.
+    pub(crate) fn schema(schema: Option<&Value>) -> Value {
+        let mut schema = match schema {
+            Some(schema @ Value::Object(_)) => schema.clone(),
+            _ => serde_json::json!({ "type": "object" }),
+        };
+        let options = JsonCompileOptions {
+            whitespace_pattern: Some(JSON_SPACE.to_owned()),
+            ..JsonCompileOptions::default()
+        };
+        // The same key from a client is replaced.
+        options.apply_to(&mut schema);
+        schema
+    }
+
     /// The rule as one text, which is what it is kept under.
     fn text(&self) -> String {
         match self {
@@ -66,14 +81,7 @@ impl Rule {
     fn top_level(&self) -> Result<TopLevelGrammar, String> {
         match self {
             Self::JsonSchema(schema @ Value::Object(_)) => {
-                let options = JsonCompileOptions {
-                    whitespace_pattern: Some(JSON_SPACE.to_owned()),
-                    ..JsonCompileOptions::default()
-                };
-                let mut schema = schema.clone();
-                // Options are the host's: the same key from a client is replaced.
-                options.apply_to(&mut schema);
-                Ok(TopLevelGrammar::from_json_schema(schema))
+                Ok(TopLevelGrammar::from_json_schema(Self::schema(Some(schema))))
             }
             Self::JsonSchema(_) => Err("the schema is no object, expected one".to_owned()),
             Self::Regex(regex) => Ok(TopLevelGrammar::from_regex(regex)),

@@ -27,6 +27,8 @@ mod served;
 mod shared;
 mod stop;
 mod stream;
+mod tool_calls;
+mod tools;
 mod worker;
 
 pub use chat_template::{ChatPrompt, ChatTemplate};
@@ -43,3 +45,5 @@ pub use request::{GenerationRequest, Prompt};
 pub use served::ServedModel;
 pub use shared::ModelState;
 pub use stream::{Delta, FinishReason, GenerationEvent, GenerationStream, TokenPiece, TopPiece};
+pub use tool_calls::ToolCallDelta;
+pub use tools::{Tool, ToolChoice, Tools};

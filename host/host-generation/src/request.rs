@@ -11,6 +11,7 @@ use crate::limits::{
     CHOICES_MAX, PROMPT_BYTES_PER_TOKEN_MAX, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX,
     TOP_LOGPROBS_MAX,
 };
+use crate::tools::Tools;
 
 /// What is to be continued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,8 @@ pub struct GenerationRequest {
     pub priority: i32,
     /// What each completion must match.
     pub grammar: Option<Grammar>,
+    /// Tools that it may call. That the model knows of them is the prompt's affair.
+    pub tools: Option<Tools>,
 }
 
 impl Default for GenerationRequest {
@@ -72,6 +75,7 @@ impl Default for GenerationRequest {
             ignore_eos: false,
             priority: 0,
             grammar: None,
+            tools: None,
         }
     }
 }
@@ -96,6 +100,11 @@ impl GenerationRequest {
                 found.len()
             );
             return Err(invalid("stop", message));
+        }
+        let forced = self.tools.as_ref().and_then(Tools::grammar);
+        if let (Some(grammar), Some(_)) = (&self.grammar, forced) {
+            let message = format!("{} and a forced tool call exclude each other", grammar.param);
+            return Err(invalid("tool_choice", message));
         }
         match self.logprobs {
             Some(found) if found > TOP_LOGPROBS_MAX => {

@@ -18,6 +18,7 @@ use crate::error::GenerationError;
 use crate::limits::EVENT_QUEUE_MAX;
 use crate::mailbox::Cancellation;
 use crate::shared::Shared;
+use crate::tool_calls::ToolCallDelta;
 use crate::worker::{ChoiceEvent, Submission};
 
 /// One thing that happened to one choice.
@@ -53,8 +54,10 @@ pub enum GenerationEvent {
 /// Text that is new, and never has to be taken back.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Delta {
-    /// The text; may be empty beside tokens.
+    /// The text; may be empty beside tokens or tool calls.
     pub text: String,
+    /// What is new of tool calls, after the text.
+    pub tool_calls: Vec<ToolCallDelta>,
     /// Its tokens with their logprobs, if those were asked for.
     pub tokens: Vec<TokenPiece>,
     /// Tokens of the completion that came since the last delta.
@@ -98,6 +101,8 @@ pub enum FinishReason {
     Stop,
     /// The tokens asked for, or the context, are used up.
     Length,
+    /// It calls tools and waits for what they say.
+    ToolCalls,
 }
 
 /// The answer to a request.
@@ -200,20 +205,21 @@ impl GenerationStream {
             ChoiceEvent::Token { token, logprobs } => {
                 let (delta, stopped) = assembler.push(token, logprobs.as_ref());
                 let completion_tokens = assembler.completion_tokens();
+                let reason = stop_reason(assembler);
                 self.show(choice, delta);
                 if stopped {
                     let cancellation = Cancellation { request: self.request, choice: Some(choice) };
                     self.shared.mailbox.cancel(cancellation);
-                    self.finish(choice, FinishReason::Stop, completion_tokens);
+                    self.finish(choice, reason, completion_tokens);
                 }
             }
             ChoiceEvent::Finished { reason, usage } => {
                 let (delta, stopped) = assembler.finish();
-                self.show(choice, delta);
                 let reason = match reason {
                     EngineReason::Length if !stopped => FinishReason::Length,
-                    _ => FinishReason::Stop,
+                    _ => stop_reason(assembler),
                 };
+                self.show(choice, delta);
                 self.finish(choice, reason, usage.completion_tokens);
             }
             ChoiceEvent::Failed(error) => {
@@ -247,6 +253,11 @@ impl GenerationStream {
             }
         }
     }
+}
+
+/// Why an answer that came to its end did.
+fn stop_reason(assembler: &Assembler) -> FinishReason {
+    if assembler.has_tool_calls() { FinishReason::ToolCalls } else { FinishReason::Stop }
 }
 
 impl Drop for GenerationStream {

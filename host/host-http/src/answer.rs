@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use host_generation::{Delta, FinishReason, GenerationEvent, TokenPiece};
+use host_generation::{Delta, FinishReason, GenerationEvent, TokenPiece, ToolCallDelta};
 use serde::Serialize;
 use tokio_stream::Stream;
 
@@ -33,15 +33,40 @@ pub(crate) trait Form: Send + Unpin + 'static {
 
     /// Sent before anything else of a choice.
     fn opening(index: usize) -> Option<Self::Chunk>;
-    fn delta(&self, index: usize, text: String, pieces: Vec<TokenPiece>) -> Self::Chunk;
+    fn delta(&self, index: usize, delta: Delta) -> Self::Chunk;
     fn closing(index: usize, reason: FinishReason) -> Self::Chunk;
-    fn whole(
-        &self,
-        index: usize,
-        text: String,
-        pieces: Vec<TokenPiece>,
-        reason: FinishReason,
-    ) -> Self::Whole;
+    fn whole(&self, index: usize, gathered: Gathered) -> Self::Whole;
+}
+
+/// All deltas of a choice.
+#[derive(Debug, Clone)]
+pub(crate) struct Gathered {
+    pub(crate) text: String,
+    /// One for each call, with all of its arguments.
+    pub(crate) tool_calls: Vec<ToolCallDelta>,
+    pub(crate) pieces: Vec<TokenPiece>,
+    pub(crate) reason: FinishReason,
+}
+
+impl Gathered {
+    /// A stream ends only when each of its choices has, and then says why.
+    const EMPTY: Self = Self {
+        text: String::new(),
+        tool_calls: Vec::new(),
+        pieces: Vec::new(),
+        reason: FinishReason::Stop,
+    };
+
+    fn add(&mut self, delta: Delta) {
+        self.text.push_str(&delta.text);
+        self.pieces.extend(delta.tokens);
+        for call in delta.tool_calls {
+            match self.tool_calls.get_mut(call.index) {
+                Some(begun) => begun.arguments.push_str(&call.arguments),
+                None => self.tool_calls.push(call),
+            }
+        }
+    }
 }
 
 /// How an answer is sent.
@@ -81,35 +106,20 @@ pub(crate) async fn respond<F: Form>(mut job: Job<F>) -> Result<Response, ApiErr
     }
 }
 
-#[derive(Default)]
-struct Gathered {
-    text: String,
-    pieces: Vec<TokenPiece>,
-    reason: Option<FinishReason>,
-}
-
 async fn whole<F: Form>(mut job: Job<F>) -> Result<Response, ApiError> {
-    let mut gathered: Vec<Gathered> = Vec::new();
-    gathered.resize_with(job.stream.choice_count(), Gathered::default);
+    let mut gathered = vec![Gathered::EMPTY; job.stream.choice_count()];
     let mut usage = Tally::new(&job.stream);
     while let Some(event) = job.stream.next().await {
         match event {
-            GenerationEvent::Delta { choice, delta } => {
-                gathered[choice].text.push_str(&delta.text);
-                gathered[choice].pieces.extend(delta.tokens);
-            }
+            GenerationEvent::Delta { choice, delta } => gathered[choice].add(delta),
             GenerationEvent::Finished { choice, reason, completion_tokens, cached_tokens } => {
                 usage.add(choice, completion_tokens, cached_tokens);
-                gathered[choice].reason = Some(reason);
+                gathered[choice].reason = reason;
             }
             GenerationEvent::Failed { error, .. } => return Err(error.into()),
         }
     }
-    let choice = |(index, choice): (usize, Gathered)| {
-        // A stream ends only when each of its choices has.
-        let reason = choice.reason.unwrap_or(FinishReason::Stop);
-        job.form.whole(index, choice.text, choice.pieces, reason)
-    };
+    let choice = |(index, gathered)| job.form.whole(index, gathered);
     let choices: Vec<F::Whole> = gathered.into_iter().enumerate().map(choice).collect();
     let body = job.head.envelope(F::OBJECT, &choices, Some(Some(usage.usage())));
     Ok((wire::JSON, wire::to_json(&body)).into_response())
@@ -166,9 +176,9 @@ impl<F: Form> Stream for EventStream<F> {
 impl<F: Form> EventStream<F> {
     fn write(&mut self, event: GenerationEvent, out: &mut Vec<u8>) {
         match event {
-            GenerationEvent::Delta { choice, delta: Delta { text, tokens, .. } } => {
+            GenerationEvent::Delta { choice, delta } => {
                 self.open(choice, out);
-                let chunk = self.job.form.delta(choice, text, tokens);
+                let chunk = self.job.form.delta(choice, delta);
                 self.write_chunk(&[chunk], out);
             }
             GenerationEvent::Finished { choice, reason, completion_tokens, cached_tokens } => {

@@ -3,10 +3,11 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use host_generation::{
-    ChatPrompt, FinishReason, GenerationError, Generator, Prompt, TOP_LOGPROBS_MAX, TokenPiece,
+    ChatPrompt, Delta, FinishReason, GenerationError, Generator, Prompt, TOP_LOGPROBS_MAX,
+    TokenPiece,
 };
 
-use crate::answer::{Form, Job, respond};
+use crate::answer::{Form, Gathered, Job, respond};
 use crate::body;
 use crate::error::ApiError;
 use crate::fields::Fields;
@@ -17,7 +18,7 @@ use crate::state::AppState;
 use crate::wire::{
     ChatChoice, ChatChunkChoice, ChatLogprobs, Message, MessageDelta, finish_reason,
 };
-use crate::{messages, sampling, tools};
+use crate::{messages, sampling, tools, wire};
 
 /// Answers a conversation.
 pub(crate) async fn chat(
@@ -42,6 +43,7 @@ fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<ChatForm>, ApiError> {
     request.prompt = Prompt::Text { text, add_special: false };
     request.tokens_max = tokens_max(&fields)?;
     request.logprobs = logprobs;
+    request.tools = tools::tools(&fields)?;
     let choices = request.choices;
     let stream = generator.submit(request)?;
     Ok(Job {
@@ -62,7 +64,7 @@ pub(crate) fn chat_prompt(fields: &Fields<'_>) -> Result<ChatPrompt, ApiError> {
     let add_generation_prompt =
         fields.value("add_generation_prompt").is_none() || fields.flag("add_generation_prompt")?;
     let messages = messages::messages(fields)?;
-    Ok(ChatPrompt { messages, tools: tools::tools(fields)?, add_generation_prompt, kwargs })
+    Ok(ChatPrompt { messages, tools: tools::shown(fields)?, add_generation_prompt, kwargs })
 }
 
 /// Tokens of a conversation.
@@ -113,13 +115,21 @@ impl Form for ChatForm {
     const CHUNK_OBJECT: &'static str = "chat.completion.chunk";
 
     fn opening(index: usize) -> Option<ChatChunkChoice> {
-        let delta = MessageDelta { role: Some("assistant"), content: Some(String::new()) };
+        let delta = MessageDelta {
+            role: Some("assistant"),
+            content: Some(String::new()),
+            tool_calls: None,
+        };
         Some(ChatChunkChoice { index, delta, logprobs: None, finish_reason: None })
     }
 
-    fn delta(&self, index: usize, text: String, pieces: Vec<TokenPiece>) -> ChatChunkChoice {
-        let delta = MessageDelta { role: None, content: Some(text) };
-        ChatChunkChoice { index, delta, logprobs: self.logprobs(pieces), finish_reason: None }
+    fn delta(&self, index: usize, delta: Delta) -> ChatChunkChoice {
+        let Delta { text, tool_calls, tokens, .. } = delta;
+        let calls: Vec<_> = tool_calls.into_iter().map(wire::ToolCallDelta::new).collect();
+        let content = (!text.is_empty() || calls.is_empty()).then_some(text);
+        let tool_calls = (!calls.is_empty()).then_some(calls);
+        let delta = MessageDelta { role: None, content, tool_calls };
+        ChatChunkChoice { index, delta, logprobs: self.logprobs(tokens), finish_reason: None }
     }
 
     fn closing(index: usize, reason: FinishReason) -> ChatChunkChoice {
@@ -131,16 +141,15 @@ impl Form for ChatForm {
         }
     }
 
-    fn whole(
-        &self,
-        index: usize,
-        text: String,
-        pieces: Vec<TokenPiece>,
-        reason: FinishReason,
-    ) -> ChatChoice {
+    fn whole(&self, index: usize, gathered: Gathered) -> ChatChoice {
+        let Gathered { text, tool_calls, pieces, reason } = gathered;
+        let calls: Vec<_> = tool_calls.into_iter().map(wire::ToolCall::new).collect();
+        let tool_calls = (!calls.is_empty()).then_some(calls);
+        // An answer that is calls and nothing else has no content.
+        let content = (!text.is_empty() || tool_calls.is_none()).then_some(text);
         ChatChoice {
             index,
-            message: Message { role: "assistant", content: text, refusal: None },
+            message: Message { role: "assistant", content, refusal: None, tool_calls },
             logprobs: self.logprobs(pieces),
             finish_reason: finish_reason(reason),
         }

@@ -5,9 +5,9 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use host_generation::{FinishReason, GenerationRequest, TOP_LOGPROBS_MAX, TokenPiece};
+use host_generation::{Delta, FinishReason, GenerationRequest, TOP_LOGPROBS_MAX, TokenPiece};
 
-use crate::answer::{Form, Job, respond};
+use crate::answer::{Form, Gathered, Job, respond};
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::legacy::TextLogprobs;
@@ -107,8 +107,8 @@ impl Form for TextForm {
         None
     }
 
-    fn delta(&self, index: usize, text: String, pieces: Vec<TokenPiece>) -> TextChoice {
-        self.choice(index, text, pieces, None)
+    fn delta(&self, index: usize, delta: Delta) -> TextChoice {
+        self.choice(index, delta.text, delta.tokens, None)
     }
 
     fn closing(index: usize, reason: FinishReason) -> TextChoice {
@@ -116,13 +116,7 @@ impl Form for TextForm {
         TextChoice { text: String::new(), index, logprobs: None, finish_reason }
     }
 
-    fn whole(
-        &self,
-        index: usize,
-        text: String,
-        pieces: Vec<TokenPiece>,
-        reason: FinishReason,
-    ) -> TextChoice {
-        self.choice(index, text, pieces, Some(reason))
+    fn whole(&self, index: usize, gathered: Gathered) -> TextChoice {
+        self.choice(index, gathered.text, gathered.pieces, Some(gathered.reason))
     }
 }

@@ -38,6 +38,9 @@ pub(crate) const MESSAGES_MAX: usize = 4096;
 /// Most tools of a request.
 pub(crate) const TOOLS_MAX: usize = 128;
 
+/// Most bytes of a tool's name.
+pub(crate) const TOOL_NAME_BYTES_MAX: usize = 256;
+
 /// Most texts that an answer may be one of.
 pub(crate) const CHOICE_TEXTS_MAX: usize = 1024;
 

@@ -1,34 +1,43 @@
-//! Checks tools and tool choice.
+//! Reads tools and tool choice.
 //!
-//! Tools are shown to the model through its chat template; whether it calls one is its own affair,
-//! and its call comes back as text. What would need the model's output to be constrained is refused
-//! instead of ignored, because a client that asks for it relies on it.
+//! Tools are shown to the model through its chat template and offered to the generator, which finds
+//! calls in the answer, or sees to it that there is one. Whether a schema can be followed is judged
+//! where it is compiled.
 
+use host_generation::{Tool, ToolChoice, Tools};
 use serde_json::Value;
 
 use crate::error::{ApiError, quote};
 use crate::fields::{Fields, kind};
-use crate::limits::TOOLS_MAX;
+use crate::limits::{TOOL_NAME_BYTES_MAX, TOOLS_MAX};
 
 /// The tools to show to the model.
-pub(crate) fn tools(fields: &Fields<'_>) -> Result<Option<Value>, ApiError> {
-    let tools = fields.list("tools")?.unwrap_or_default();
-    if tools.len() > TOOLS_MAX {
-        let message = format!("tools has {} entries, expected at most {TOOLS_MAX}", tools.len());
-        return Err(ApiError::wrong_value("tools", message));
-    }
-    let names = tools
-        .iter()
-        .enumerate()
-        .map(|(index, tool)| tool_name(index, tool))
-        .collect::<Result<Vec<_>, _>>()?;
-    let shown = choice_allows_tools(fields, &names)? && !tools.is_empty();
-    Ok(shown.then(|| Value::Array(tools.to_vec())))
+pub(crate) fn shown(fields: &Fields<'_>) -> Result<Option<Value>, ApiError> {
+    let list = fields.list("tools")?.unwrap_or_default();
+    Ok(tools(fields)?.map(|_| Value::Array(list.to_vec())))
 }
 
-fn tool_name(index: usize, tool: &Value) -> Result<String, ApiError> {
+/// The tools that may be called; none if there are none, or if the choice is none of them.
+pub(crate) fn tools(fields: &Fields<'_>) -> Result<Option<Tools>, ApiError> {
+    let list = fields.list("tools")?.unwrap_or_default();
+    if list.len() > TOOLS_MAX {
+        let message = format!("tools has {} entries, expected at most {TOOLS_MAX}", list.len());
+        return Err(ApiError::wrong_value("tools", message));
+    }
+    let offered: Vec<Tool> = list
+        .iter()
+        .enumerate()
+        .map(|(index, given)| tool(index, given))
+        .collect::<Result<_, _>>()?;
+    let parallel =
+        fields.value("parallel_tool_calls").is_none() || fields.flag("parallel_tool_calls")?;
+    let choice = choice(fields, &offered)?.filter(|_| !offered.is_empty());
+    Ok(choice.map(|choice| Tools { offered, choice, parallel }))
+}
+
+fn tool(index: usize, given: &Value) -> Result<Tool, ApiError> {
     let place = format!("tools[{index}]");
-    let fields = Fields::of_object(tool, &place)?;
+    let fields = Fields::of_object(given, &place)?;
     let kind = fields.text("type")?.ok_or_else(|| ApiError::missing(fields.name("type")))?;
     if kind != "function" {
         let message = format!("{place}.type is {}, expected `function`", quote(kind));
@@ -37,21 +46,33 @@ fn tool_name(index: usize, tool: &Value) -> Result<String, ApiError> {
     let place = fields.name("function");
     let function = fields.value("function").ok_or_else(|| ApiError::missing(place.as_str()))?;
     let fields = Fields::of_object(function, &place)?;
-    fields.object("parameters")?;
+    let parameters = fields.object("parameters")?.cloned().map(Value::Object);
     match fields.text("name")? {
         None | Some("") => Err(ApiError::missing(fields.name("name"))),
-        Some(name) => Ok(name.to_owned()),
+        Some(name) if name.len() > TOOL_NAME_BYTES_MAX => {
+            let message = format!(
+                "{place}.name has {} bytes, expected at most {TOOL_NAME_BYTES_MAX}",
+                name.len()
+            );
+            Err(ApiError::wrong_value(fields.name("name"), message))
+        }
+        Some(name) => Ok(Tool { name: name.to_owned(), parameters }),
     }
 }
 
-fn choice_allows_tools(fields: &Fields<'_>, names: &[String]) -> Result<bool, ApiError> {
+fn choice(fields: &Fields<'_>, offered: &[Tool]) -> Result<Option<ToolChoice>, ApiError> {
     const PARAM: &str = "tool_choice";
     match fields.value(PARAM) {
-        None => Ok(true),
+        None => Ok(Some(ToolChoice::Auto)),
         Some(Value::String(choice)) => match choice.as_str() {
-            "auto" => Ok(true),
-            "none" => Ok(false),
-            "required" => Err(unsupported_choice("required")),
+            "auto" => Ok(Some(ToolChoice::Auto)),
+            "none" => Ok(None),
+            "required" if offered.is_empty() => {
+                let message =
+                    "tool_choice is required and there are no tools, expected at least one";
+                Err(ApiError::wrong_value(PARAM, message))
+            }
+            "required" => Ok(Some(ToolChoice::Required)),
             other => {
                 let message = format!(
                     "tool_choice is {}, expected none, auto, required or a function",
@@ -61,18 +82,14 @@ fn choice_allows_tools(fields: &Fields<'_>, names: &[String]) -> Result<bool, Ap
             }
         },
         Some(choice @ Value::Object(_)) => {
-            let name = choice.pointer("/function/name").and_then(Value::as_str).unwrap_or_default();
-            if !names.iter().any(|known| known == name) {
+            let name = choice.pointer("/function/name").or_else(|| choice.get("name"));
+            let name = name.and_then(Value::as_str).unwrap_or_default();
+            let index = offered.iter().position(|tool| tool.name == name).ok_or_else(|| {
                 let message = format!("tool_choice names {}, which is not in tools", quote(name));
-                return Err(ApiError::wrong_value(PARAM, message));
-            }
-            Err(unsupported_choice("a named function"))
+                ApiError::wrong_value(PARAM, message)
+            })?;
+            Ok(Some(ToolChoice::Named(index)))
         }
         Some(other) => Err(ApiError::wrong_type(PARAM, "a string or an object", kind(other))),
     }
-}
-
-fn unsupported_choice(choice: &str) -> ApiError {
-    let message = format!("tool_choice {choice} is not supported; use auto or none");
-    ApiError::unsupported("tool_choice", message)
 }

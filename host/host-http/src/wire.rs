@@ -4,8 +4,10 @@
 //! wire noticing. Nothing here reads a request.
 
 use axum::http::{HeaderName, HeaderValue, header};
-use host_generation::{FinishReason, TokenPiece};
+use host_generation::{FinishReason, TokenPiece, ToolCallDelta as CallDelta};
 use serde::Serialize;
+
+use crate::ids::random_id;
 
 /// The header of a JSON answer.
 pub(crate) const JSON: [(HeaderName, HeaderValue); 1] =
@@ -59,8 +61,64 @@ pub(crate) struct ChatChoice {
 #[derive(Debug, Serialize)]
 pub(crate) struct Message {
     pub(crate) role: &'static str,
-    pub(crate) content: String,
+    /// Null in an answer that only calls tools.
+    pub(crate) content: Option<String>,
     pub(crate) refusal: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tool_calls: Option<Vec<ToolCall>>,
+}
+
+/// A call of a tool, whole.
+#[derive(Debug, Serialize)]
+pub(crate) struct ToolCall {
+    id: String,
+    r#type: &'static str,
+    function: Function,
+}
+
+#[derive(Debug, Serialize)]
+struct Function {
+    name: String,
+    arguments: String,
+}
+
+impl ToolCall {
+    pub(crate) fn new(call: CallDelta) -> Self {
+        let CallDelta { name, arguments, .. } = call;
+        let function = Function { name: name.unwrap_or_default(), arguments };
+        Self { id: random_id("call_"), r#type: "function", function }
+    }
+}
+
+/// A part of a call; only the first has id, type and name, which clients add up.
+#[derive(Debug, Serialize)]
+pub(crate) struct ToolCallDelta {
+    index: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    r#type: Option<&'static str>,
+    function: FunctionDelta,
+}
+
+#[derive(Debug, Serialize)]
+struct FunctionDelta {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    arguments: String,
+}
+
+impl ToolCallDelta {
+    pub(crate) fn new(call: CallDelta) -> Self {
+        let CallDelta { index, name, arguments } = call;
+        let first = name.is_some();
+        Self {
+            index,
+            id: first.then(|| random_id("call_")),
+            r#type: first.then_some("function"),
+            function: FunctionDelta { name, arguments },
+        }
+    }
 }
 
 /// A choice of a chunk of a streamed chat answer.
@@ -78,6 +136,8 @@ pub(crate) struct MessageDelta {
     pub(crate) role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tool_calls: Option<Vec<ToolCallDelta>>,
 }
 
 /// A choice of a text completion, whole or streamed.
@@ -144,5 +204,6 @@ pub(crate) fn finish_reason(reason: FinishReason) -> &'static str {
     match reason {
         FinishReason::Stop => "stop",
         FinishReason::Length => "length",
+        FinishReason::ToolCalls => "tool_calls",
     }
 }

@@ -28,3 +28,4 @@ mod operations;
 mod service;
 #[cfg(test)]
 mod test_host;
+mod tools;
