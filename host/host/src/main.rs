@@ -11,6 +11,7 @@ mod console;
 mod embed;
 mod logging;
 mod model;
+mod operator;
 mod plugins;
 mod progress;
 mod quantize;

@@ -4,14 +4,14 @@
 //! `/health` answers while `/ready` still says no. The line with the address is printed when
 //! requests can be answered.
 
+use crate::Failure;
 use crate::args::ServeArgs;
 use crate::console::{Printable as _, note};
-use crate::{Failure, wiring};
-use host_generation::{Models, ServedModel};
-use host_http::{Admin, AdminError, AppState, HttpOptions, check_bind};
-use host_loader::{Loader, PluginReport, PluginState};
+use crate::operator::Operator;
+use host_generation::Models;
+use host_http::{Admin, AppState, HttpOptions, check_bind};
+use host_loader::{PluginReport, PluginState};
 use host_metrics::Metrics;
-use host_model::LoadOptions;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,11 +23,7 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let http = &args.http;
     check_bind(http.bind, http.api_key.is_some(), http.insecure)?;
     let (models, metrics) = (Models::default(), Metrics::new());
-    let operator = Arc::new(Operator {
-        loader: wiring::loader(&args.plugins)?,
-        options: wiring::load_options(&args.load),
-        metrics: metrics.clone(),
-    });
+    let operator = Arc::new(Operator::new(&args.plugins, &args.load, metrics.clone())?);
     let options = HttpOptions {
         api_key: http.api_key.clone(),
         loopback_only: http.bind.is_loopback(),
@@ -82,55 +78,6 @@ fn report_plugins(reports: &[PluginReport]) {
     for report in reports.iter().filter(|report| report.state != PluginState::Loaded) {
         let reason = report.reason.as_deref().unwrap_or("no reason given");
         note(&format!("{} {}: {}", report.state, report.name.printable(), reason.printable()));
-    }
-}
-
-/// What the operator can do while the host runs.
-struct Operator {
-    loader: Loader,
-    options: LoadOptions,
-    metrics: Metrics,
-}
-
-impl Operator {
-    fn load(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, Failure> {
-        let model = wiring::load(&self.loader.registry(), path, &self.options(id))?;
-        Ok(ServedModel::spawn(model, self.metrics.clone())?)
-    }
-
-    fn options(&self, id: Option<&str>) -> LoadOptions {
-        LoadOptions { id: id.map(str::to_owned), ..self.options.clone() }
-    }
-
-    fn count_plugins(&self, reports: &[PluginReport]) {
-        use host_metrics::PluginState as Counted;
-        let states = [
-            (Counted::Loaded, PluginState::Loaded),
-            (Counted::Refused, PluginState::Refused),
-            (Counted::Quarantined, PluginState::Quarantined),
-        ];
-        for (counted, state) in states {
-            let count = reports.iter().filter(|report| report.state == state).count();
-            self.metrics.set_plugins(counted, count);
-        }
-    }
-}
-
-impl Admin for Operator {
-    fn plugins(&self) -> Vec<PluginReport> {
-        self.loader.registry().plugins().to_vec()
-    }
-
-    fn rescan(&self) -> Vec<PluginReport> {
-        let reports = self.loader.scan().plugins().to_vec();
-        self.count_plugins(&reports);
-        reports
-    }
-
-    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, AdminError> {
-        let options = self.options(id);
-        let model = host_model::load(&self.loader.registry(), path, &options, &|_, _| {})?;
-        Ok(ServedModel::spawn(model, self.metrics.clone())?)
     }
 }
 
