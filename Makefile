@@ -76,7 +76,7 @@ run: build ## make run MODEL=path PROMPT='..': one answer, or a chat without PRO
 	@test -n "$(MODEL)" || { echo "make run MODEL=path/to/model.gguf [PROMPT='..']" >&2; exit 2; }
 	dist/host run --plugins dist/plugins "$(MODEL)" $(if $(PROMPT),"$(PROMPT)") $(ARGS)
 
-bench: build ## make bench MODEL=path: prefill and decode speed
+bench: build ## make bench MODEL=path [ARGS="--vs URL"]: speed, alone or beside another server
 	@test -n "$(MODEL)" || { echo "make bench MODEL=path/to/model.gguf" >&2; exit 2; }
 	dist/host bench --plugins dist/plugins "$(MODEL)" $(ARGS)
 

@@ -357,7 +357,34 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
+    pub(crate) versus: VersusArgs,
+    #[command(flatten)]
     pub(crate) plugins: PluginArgs,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
+}
+
+/// The other server of a comparison.
+#[derive(Debug, Args)]
+pub(crate) struct VersusArgs {
+    /// Measure the OpenAI-compatible server at this URL too, both over HTTP, and print ratios.
+    #[arg(long, value_name = "URL")]
+    pub(crate) vs: Option<String>,
+    /// Model that is asked for there. Without it: the first it lists.
+    #[arg(long, value_name = "NAME", requires = "vs")]
+    pub(crate) vs_model: Option<String>,
+    /// Numbers of streams at once to measure.
+    #[arg(
+        long,
+        value_name = "N,..",
+        requires = "vs",
+        default_value = "1,8",
+        value_delimiter = ','
+    )]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1024))]
+    pub(crate) streams: Vec<usize>,
+    /// Seconds a request may take.
+    #[arg(long, requires = "vs", default_value_t = 120)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) timeout_s: u64,
 }

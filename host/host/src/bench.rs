@@ -1,7 +1,15 @@
 //! `host bench`: prefill and decode speed, time to first token, load time and peak memory.
 //!
 //! The figures are what a client of this host gets: they go through the same generator, with its
-//! scheduler, sampler and detokenizer. Compare only figures of one run on one machine.
+//! scheduler, sampler and detokenizer. Compare only figures of one run on one machine; with `--vs`
+//! another server is measured in the same run.
+
+mod client;
+mod compare;
+mod events;
+mod reading;
+mod report;
+mod workload;
 
 use crate::args::BenchArgs;
 use crate::console::{answer, table};
@@ -26,17 +34,12 @@ struct Figures {
 
 /// Runs the command.
 pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
-    let generator = wiring::generator(&args.plugins, &args.load, &args.model)?;
-    let summary = generator.summary();
-    let needed = args.prompt_tokens + args.decode_tokens;
-    if needed > summary.context_length {
-        return Err(format!(
-            "{needed} tokens asked for, the context holds {}; lower --prompt-tokens or raise \
-             --context-length",
-            summary.context_length
-        )
-        .into());
+    if let Some(url) = &args.versus.vs {
+        return compare::compare(args, url);
     }
+    let generator = wiring::generator(&args.plugins, &args.load, &args.model)?;
+    check_length(args, &generator)?;
+    let summary = generator.summary();
     let mut figures = Figures {
         model: summary.id.clone(),
         threads: args.load.threads,
@@ -60,11 +63,31 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     }
     figures.peak_rss_mib = peak_rss_mib();
     generator.shutdown();
-    if args.json {
-        answer(&format!("{}\n", serde_json::to_string_pretty(&figures)?));
-    } else {
-        answer(&describe(&mut figures));
+    print(args.json, &figures, describe)
+}
+
+/// Refuses to measure what the model's context cannot hold.
+fn check_length(args: &BenchArgs, model: &Generator) -> Result<(), Failure> {
+    let needed = args.prompt_tokens + args.decode_tokens;
+    let context_length = model.summary().context_length;
+    if needed <= context_length {
+        return Ok(());
     }
+    Err(format!(
+        "{needed} tokens asked for, the context holds {context_length}; lower --prompt-tokens or \
+         raise --context-length"
+    )
+    .into())
+}
+
+/// Answers with figures, as JSON or as text for people.
+fn print<T: Serialize>(
+    json: bool,
+    figures: &T,
+    describe: impl Fn(&T) -> String,
+) -> Result<(), Failure> {
+    let text = if json { serde_json::to_string_pretty(figures)? + "\n" } else { describe(figures) };
+    answer(&text);
     Ok(())
 }
 
@@ -107,23 +130,29 @@ fn rate(tokens: usize, time: Duration) -> f64 {
     tokens as f64 / time.as_secs_f64().max(1e-9)
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => 0.0,
+        count if count % 2 == 0 => (sorted[middle - 1] + sorted[middle]) / 2.0,
+        _ => sorted[middle],
+    }
 }
 
-fn describe(figures: &mut Figures) -> String {
+fn describe(figures: &Figures) -> String {
     let row = |name: String, value: String| vec![name, value];
     let (prompt, decode) = (figures.prompt_tokens, figures.decode_tokens);
-    let speed = |values: &mut [f64]| format!("{:.1} tok/s", median(values));
+    let speed = |values: &[f64]| format!("{:.1} tok/s", median(values));
     let mut rows = vec![
         row("model".to_owned(), figures.model.clone()),
         row("load".to_owned(), format!("{} ms", figures.load_ms)),
-        row(format!("prefill {prompt}"), speed(&mut figures.prefill_tokens_per_s)),
-        row(format!("decode {decode}"), speed(&mut figures.decode_tokens_per_s)),
+        row(format!("prefill {prompt}"), speed(&figures.prefill_tokens_per_s)),
+        row(format!("decode {decode}"), speed(&figures.decode_tokens_per_s)),
         row(
             format!("first token after {prompt}"),
-            format!("{:.1} ms", median(&mut figures.time_to_first_token_ms)),
+            format!("{:.1} ms", median(&figures.time_to_first_token_ms)),
         ),
     ];
     if let Some(mib) = figures.peak_rss_mib {

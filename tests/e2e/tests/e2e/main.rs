@@ -16,6 +16,7 @@ mod quantize;
 mod reference_models;
 mod support_table;
 mod surface;
+mod versus;
 
 use std::path::Path;
 
