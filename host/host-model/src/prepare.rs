@@ -30,7 +30,7 @@ pub struct LoadOptions {
     pub threads: usize,
     /// Element type of the KV cache: `auto`, `f32` or `f16`.
     pub kv_dtype: String,
-    /// Most positions of a sequence.
+    /// Most positions of a sequence, which may be more than the model was trained on.
     pub context_length: Option<usize>,
     /// Recipe by which weights are quantized while they are loaded: a name that a quantizer plugin
     /// knows, or the path of a file of rules.
@@ -163,6 +163,8 @@ pub fn prepare(
         &architecture.build(checkpoint.info()).map_err(|source| plugin(&path, source))?,
     );
     fold_rope_divisors(&path, &checkpoint, &mut graph)?;
+    // Asked for: rotary positions go on past those of the training; learned ones are refused.
+    graph.context_length = graph.context_length.max(options.context_length.unwrap_or(0));
     let embedding = embedding_shape(&path, &graph)?;
     let mut weights = Weights::find(&path, &checkpoint, &graph)?;
     if let Some(recipe) = &options.isq {
