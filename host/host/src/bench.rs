@@ -3,6 +3,8 @@
 //! The figures are what a client of this host gets: they go through the same generator, with its
 //! scheduler, sampler and detokenizer. Compare only figures of one run on one machine.
 
+mod profile;
+
 use crate::args::BenchArgs;
 use crate::console::{answer, table};
 use crate::{Failure, wiring};
@@ -26,17 +28,12 @@ struct Figures {
 
 /// Runs the command.
 pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
+    if args.profile {
+        return profile::profile(args);
+    }
     let generator = wiring::generator(&args.plugins, &args.load, &args.model)?;
     let summary = generator.summary();
-    let needed = args.prompt_tokens + args.decode_tokens;
-    if needed > summary.context_length {
-        return Err(format!(
-            "{needed} tokens asked for, the context holds {}; lower --prompt-tokens or raise \
-             --context-length",
-            summary.context_length
-        )
-        .into());
-    }
+    check_context(args, &generator)?;
     let mut figures = Figures {
         model: summary.id.clone(),
         threads: args.load.threads,
@@ -64,6 +61,19 @@ pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
         answer(&format!("{}\n", serde_json::to_string_pretty(&figures)?));
     } else {
         answer(&describe(&mut figures));
+    }
+    Ok(())
+}
+
+fn check_context(args: &BenchArgs, generator: &Generator) -> Result<(), Failure> {
+    let needed = args.prompt_tokens + args.decode_tokens;
+    let context_length = generator.summary().context_length;
+    if needed > context_length {
+        return Err(format!(
+            "{needed} tokens asked for, the context holds {context_length}; lower --prompt-tokens \
+             or raise --context-length"
+        )
+        .into());
     }
     Ok(())
 }
