@@ -14,7 +14,7 @@ use host_engine::{
     Constraint, Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepModel,
 };
 use host_metrics::Metrics;
-use host_model::{LoadedModel, ModelSummary, SpecialTokens, Tokenizer};
+use host_model::{LoadedModel, ModelSession, ModelSummary, SpecialTokens, Tokenizer};
 use tokio::sync::mpsc;
 
 use crate::assembler::{Assembler, AssemblerOptions};
@@ -43,6 +43,26 @@ pub struct ModelParts {
     pub limits: EngineLimits,
 }
 
+impl ModelParts {
+    /// Takes a loaded model and what computes its steps apart.
+    ///
+    /// # Errors
+    /// It embeds.
+    pub fn of(model: LoadedModel) -> Result<(Self, ModelSession), GenerationError> {
+        if model.embedding.is_some() {
+            return Err(GenerationError::OnlyEmbeds { model: model.summary.id });
+        }
+        let parts = Self {
+            summary: model.summary,
+            tokenizer: model.tokenizer,
+            chat_template: model.chat_template,
+            special: model.special,
+            limits: model.limits,
+        };
+        Ok((parts, model.session))
+    }
+}
+
 /// A served model; clones share it.
 #[derive(Debug, Clone)]
 pub struct Generator {
@@ -64,17 +84,8 @@ impl Generator {
     /// # Errors
     /// It embeds, its limits contradict each other, or there is no thread for it.
     pub fn spawn(model: LoadedModel, metrics: Metrics) -> Result<Self, GenerationError> {
-        if model.embedding.is_some() {
-            return Err(GenerationError::OnlyEmbeds { model: model.summary.id });
-        }
-        let parts = ModelParts {
-            summary: model.summary,
-            tokenizer: model.tokenizer,
-            chat_template: model.chat_template,
-            special: model.special,
-            limits: model.limits,
-        };
-        Self::spawn_with(parts, model.session, metrics)
+        let (parts, session) = ModelParts::of(model)?;
+        Self::spawn_with(parts, session, metrics)
     }
 
     /// As [`Generator::spawn`], for anything that can run steps.

@@ -6,7 +6,8 @@
 use crate::facets::{ComputeFacet, SessionFacet};
 use crate::{OpenCheckpoint, PluginError, Provider, Registry};
 use graph::Graph;
-use plugin_api::{Error, MemoryEstimate, SessionLimits, StepBatch};
+use plugin_api::{Error, MachineLimits, MemoryEstimate, Profile, SessionLimits, StepBatch};
+use serde::de::DeserializeOwned;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -45,9 +46,14 @@ impl ComputeProvider {
     /// # Errors
     /// The plugin cannot serve the graph or a dtype.
     pub fn estimate(&self, request: &SessionRequest<'_>) -> Result<MemoryEstimate, PluginError> {
-        let json = self.facet.estimate(request).map_err(|source| self.fail(source))?;
-        serde_json::from_slice(&json)
-            .map_err(|e| self.fail(Error::failed(format!("memory estimate: {e}"))))
+        let json = self.facet.estimate(request);
+        json.and_then(|json| read("memory estimate", &json)).map_err(|source| self.fail(source))
+    }
+
+    /// Whether its sessions say where their time goes.
+    #[must_use]
+    pub fn profiles(&self) -> bool {
+        self.facet.profiles()
     }
 
     /// Builds a session over the weights of `checkpoint`.
@@ -86,7 +92,7 @@ impl Session {
     /// The batch does not fit, or a kernel failed or panicked.
     pub fn step(&mut self, batch: &StepBatch<'_>, logits: &mut [f32]) -> Result<(), PluginError> {
         let outcome = self.facet.step(batch, logits);
-        outcome.map_err(|source| PluginError { plugin: self.plugin.clone(), source })
+        self.blame(outcome)
     }
 
     /// Copies whole KV blocks `from[i]` to `to[i]`.
@@ -95,6 +101,43 @@ impl Session {
     /// A block index is out of range.
     pub fn copy_blocks(&mut self, from: &[u32], to: &[u32]) -> Result<(), PluginError> {
         let outcome = self.facet.copy_blocks(from, to);
+        self.blame(outcome)
+    }
+
+    /// Notes the steps from now on.
+    ///
+    /// # Errors
+    /// The plugin does not profile.
+    pub fn start_profile(&mut self) -> Result<(), PluginError> {
+        let outcome = self.facet.start_profile();
+        self.blame(outcome)
+    }
+
+    /// Notes no further steps; where the time of those since the start went.
+    ///
+    /// # Errors
+    /// The plugin does not profile.
+    pub fn stop_profile(&mut self) -> Result<Profile, PluginError> {
+        let outcome = self.facet.stop_profile().and_then(|json| read("profile", &json));
+        self.blame(outcome)
+    }
+
+    /// What the machine can do at best with the session's threads; takes some seconds.
+    ///
+    /// # Errors
+    /// The plugin does not profile, or memory is short.
+    pub fn machine_limits(&mut self) -> Result<MachineLimits, PluginError> {
+        let outcome = self.facet.machine_limits().and_then(|json| read("limits", &json));
+        self.blame(outcome)
+    }
+
+    /// What the plugin said, under its name.
+    fn blame<T>(&self, outcome: Result<T, Error>) -> Result<T, PluginError> {
         outcome.map_err(|source| PluginError { plugin: self.plugin.clone(), source })
     }
+}
+
+/// A document of a plugin.
+fn read<T: DeserializeOwned>(what: &str, json: &[u8]) -> Result<T, Error> {
+    serde_json::from_slice(json).map_err(|e| Error::failed(format!("{what}: {e}")))
 }

@@ -15,10 +15,11 @@ mod rows;
 mod writer_v1;
 
 use crate::{Refusal, RowReader, SessionRequest};
-use check::facet;
+use check::{beside, facet};
+use compute_v1::Device;
 use plugin_abi::{
-    ArchitectureV1, ComputeV1, Facet as _, FormatV1, PluginRoot, QuantizationV1, QuantizerV1, Sink,
-    Status, WriterV1,
+    ArchitectureV1, ComputeV1, Facet as _, FormatV1, PluginRoot, ProfileV1, QuantizationV1,
+    QuantizerV1, Sink, Status, WriterV1,
 };
 use plugin_api::{DtypeRef, Error, ProviderInfo, StepBatch, wire};
 use std::fmt::Debug;
@@ -72,6 +73,8 @@ pub trait ComputeFacet: Debug + Send + Sync {
     fn estimate(&self, request: &SessionRequest<'_>) -> Result<Vec<u8>, Error>;
     /// Builds a session; it ends itself when dropped. The caller keeps the weights until then.
     fn create(&self, request: &SessionRequest<'_>) -> Result<Box<dyn SessionFacet>, Error>;
+    /// Whether its sessions can be profiled; if not, they refuse what has to do with it.
+    fn profiles(&self) -> bool;
 }
 
 /// What the host asks of a compute session.
@@ -80,6 +83,12 @@ pub trait SessionFacet: Debug + Send {
     fn step(&mut self, batch: &StepBatch<'_>, logits: &mut [f32]) -> Result<(), Error>;
     /// Copies whole KV blocks `from[i]` to `to[i]`.
     fn copy_blocks(&mut self, from: &[u32], to: &[u32]) -> Result<(), Error>;
+    /// Notes the steps from now on.
+    fn start_profile(&mut self) -> Result<(), Error>;
+    /// Notes no further steps; what was noted (JSON).
+    fn stop_profile(&mut self) -> Result<Vec<u8>, Error>;
+    /// What the machine can do at best (JSON).
+    fn machine_limits(&mut self) -> Result<Vec<u8>, Error>;
 }
 
 /// A provider's facet after all checks, by kind.
@@ -148,7 +157,9 @@ pub(crate) const KNOWN: &[KnownRow] = &[
         kind: "compute",
         facet: ComputeV1::NAME,
         adapter: |root, provider| {
-            Ok(KnownFacet::Compute(Arc::new(*facet::<ComputeV1>(root, &provider.name)?)))
+            let compute = *facet::<ComputeV1>(root, &provider.name)?;
+            let profile = beside::<ProfileV1>(root, provider)?;
+            Ok(KnownFacet::Compute(Arc::new(Device { compute, profile })))
         },
     },
 ];

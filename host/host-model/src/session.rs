@@ -18,6 +18,11 @@ impl ModelSession {
     pub fn new(session: Session) -> Self {
         Self { session }
     }
+
+    /// The session of the compute plugin, to profile it.
+    pub fn compute(&mut self) -> &mut Session {
+        &mut self.session
+    }
 }
 
 impl StepModel for ModelSession {

@@ -353,6 +353,9 @@ pub(crate) struct BenchArgs {
     #[arg(long, default_value_t = 3)]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=100))]
     pub(crate) repeats: usize,
+    /// Instead: where the time goes, op by op, against what the machine can do.
+    #[arg(long, conflicts_with = "vs")]
+    pub(crate) profile: bool,
     /// As JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -7,6 +7,7 @@
 mod client;
 mod compare;
 mod events;
+mod profile;
 mod reading;
 mod report;
 mod workload;
@@ -36,6 +37,9 @@ struct Figures {
 pub(crate) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     if let Some(url) = &args.versus.vs {
         return compare::compare(args, url);
+    }
+    if args.profile {
+        return profile::profile(args);
     }
     let generator = wiring::generator(&args.plugins, &args.load, &args.model)?;
     check_length(args, &generator)?;

@@ -29,6 +29,7 @@ mod simd;
 mod tile;
 
 pub mod attention;
+pub mod limits;
 pub mod ops;
 
 pub use dtype::{

@@ -2,7 +2,7 @@
  * host_plugin.h: the wire between host and plugins, for plugins in C, C++ or Zig.
  *
  * It says the same as the crate plugin-abi, which is the reference; a test compares every size,
- * offset and fingerprint of this file with it. ABI 0.2: while the major is 0, a plugin is refused
+ * offset and fingerprint of this file with it. ABI 0.3: while the major is 0, a plugin is refused
  * by a host of any other minor.
  *
  * Rules of the wire:
@@ -26,7 +26,7 @@ extern "C" {
 /* First bytes of every root (8 characters without an end). */
 #define HOST_PLUGIN_MAGIC "HPLGROOT"
 #define HOST_PLUGIN_ABI_MAJOR 0
-#define HOST_PLUGIN_ABI_MINOR 2
+#define HOST_PLUGIN_ABI_MINOR 3
 
 /* Put before the definition of host_plugin_entry. */
 #if defined(_WIN32)
@@ -261,6 +261,25 @@ typedef struct {
                                host_sink error);
     void (*destroy)(host_compute_session_v1 session);
 } host_compute_v1;
+
+/* ---- profile/1 --------------------------------------------------------------------------- */
+
+#define HOST_PROFILE_V1 "profile/1"
+#define HOST_PROFILE_V1_FINGERPRINT UINT64_C(0x6b1dfd4157808236)
+
+/* Optional, listed beside compute/1: says where the time of its sessions goes. Called from the
+ * thread that calls `step`, between steps. */
+typedef struct {
+    host_facet_header header;
+    /* Notes the steps of this session from now on; forgets what was noted before. */
+    host_status (*start)(host_compute_session_v1 session, host_sink error);
+    /* Notes no more, and writes {"entries":[{"op":text,"calls":n,"nanoseconds":n,"bytes":n,
+     * "operations":n,"int8":bool}]}. */
+    host_status (*stop)(host_compute_session_v1 session, host_sink json, host_sink error);
+    /* Measures with the session's threads, and writes {"bytes_per_s":x,"int8_operations_per_s":x,
+     * "f32_operations_per_s":x}. */
+    host_status (*limits)(host_compute_session_v1 session, host_sink json, host_sink error);
+} host_profile_v1;
 
 /* ---- quantizer/1 ------------------------------------------------------------------------- */
 

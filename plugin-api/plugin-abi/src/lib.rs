@@ -19,6 +19,7 @@ mod compute;
 mod facet;
 mod format;
 mod layout;
+mod profile;
 mod quantization;
 mod quantizer;
 mod root;
@@ -32,6 +33,7 @@ pub use compute::{
 pub use facet::{Facet, FacetHeader, fingerprint};
 pub use format::{CheckpointV1, FormatV1};
 pub use layout::{LayoutRef, check_layout, layout_header, layout_of};
+pub use profile::ProfileV1;
 pub use quantization::{DtypeV1, MatmulTileV1, QuantizationV1};
 pub use quantizer::QuantizerV1;
 pub use root::{ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EntryFn, MAGIC, PluginRoot};

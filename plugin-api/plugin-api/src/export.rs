@@ -6,29 +6,38 @@
 use crate::{Manifest, ProviderInfo, thunk};
 use plugin_abi::{
     ABI_MAJOR, ABI_MINOR, ArchitectureV1, Bytes, ComputeV1, Facet, FormatV1, MAGIC, PluginRoot,
-    QuantizationV1, QuantizerV1, Text, WriterV1, layout_header, layout_of,
+    ProfileV1, QuantizationV1, QuantizerV1, Text, WriterV1, layout_header, layout_of,
 };
 use std::ffi::c_void;
 use std::panic::catch_unwind;
 use std::sync::OnceLock;
 
-/// One registered provider with its facet struct.
+/// One registered provider with its facet structs.
 #[derive(Debug)]
 pub struct Provider {
     kind: &'static str,
     name: &'static str,
     claims: fn() -> Vec<&'static str>,
     score: u32,
-    facet_name: &'static str,
-    facet: &'static FacetPointer,
+    /// Best first; optional ones last.
+    facets: &'static [OfferedFacet],
 }
 
-/// Address of a facet struct in this image's constants.
+/// Name and address of a facet struct in this image's constants.
 #[derive(Debug)]
-struct FacetPointer(*const c_void);
+struct OfferedFacet {
+    name: &'static str,
+    pointer: *const c_void,
+}
+
+impl OfferedFacet {
+    const fn of<F: Facet>(facet: &'static F) -> Self {
+        Self { name: F::NAME, pointer: (&raw const *facet).cast() }
+    }
+}
 
 // SAFETY: it points to an immutable constant.
-unsafe impl Sync for FacetPointer {}
+unsafe impl Sync for OfferedFacet {}
 
 impl Provider {
     /// Registers an architecture.
@@ -39,8 +48,7 @@ impl Provider {
             name: T::NAME,
             claims: || T::CLAIMS.to_vec(),
             score: T::SCORE,
-            facet_name: ArchitectureV1::NAME,
-            facet: const { &FacetPointer((&raw const *thunk::architecture::<T>()).cast()) },
+            facets: const { &[OfferedFacet::of(thunk::architecture::<T>())] },
         }
     }
 
@@ -52,8 +60,7 @@ impl Provider {
             name: T::NAME,
             claims: || vec![T::NAME],
             score: T::SCORE,
-            facet_name: FormatV1::NAME,
-            facet: const { &FacetPointer((&raw const *thunk::format::<T>()).cast()) },
+            facets: const { &[OfferedFacet::of(thunk::format::<T>())] },
         }
     }
 
@@ -65,8 +72,7 @@ impl Provider {
             name: T::NAME,
             claims: thunk::dtype_names::<T>,
             score: T::SCORE,
-            facet_name: QuantizationV1::NAME,
-            facet: const { &FacetPointer((&raw const *thunk::quantization::<T>()).cast()) },
+            facets: const { &[OfferedFacet::of(thunk::quantization::<T>())] },
         }
     }
 
@@ -78,8 +84,7 @@ impl Provider {
             name: T::NAME,
             claims: || T::CLAIMS.to_vec(),
             score: T::SCORE,
-            facet_name: QuantizerV1::NAME,
-            facet: const { &FacetPointer((&raw const *thunk::quantizer::<T>()).cast()) },
+            facets: const { &[OfferedFacet::of(thunk::quantizer::<T>())] },
         }
     }
 
@@ -91,8 +96,7 @@ impl Provider {
             name: T::NAME,
             claims: || vec![T::NAME],
             score: T::SCORE,
-            facet_name: WriterV1::NAME,
-            facet: const { &FacetPointer((&raw const *thunk::writer::<T>()).cast()) },
+            facets: const { &[OfferedFacet::of(thunk::writer::<T>())] },
         }
     }
 
@@ -104,21 +108,30 @@ impl Provider {
             name: T::NAME,
             claims: || vec![T::NAME],
             score: T::SCORE,
-            facet_name: ComputeV1::NAME,
-            facet: const { &FacetPointer((&raw const *thunk::compute::<T>()).cast()) },
+            facets: const { &[OfferedFacet::of(thunk::compute::<T>())] },
         }
     }
 
+    /// Registers a compute device whose sessions can be profiled.
+    #[must_use]
+    pub const fn profiled_compute<T: crate::Compute<Session: crate::ProfiledSession>>() -> Self {
+        let facets = const {
+            &[OfferedFacet::of(thunk::compute::<T>()), OfferedFacet::of(thunk::profile::<T>())]
+        };
+        Self { facets, ..Self::compute::<T>() }
+    }
+
     fn info(&self) -> ProviderInfo {
+        let facets: Vec<_> = self.facets.iter().map(|facet| facet.name).collect();
         let claims = (self.claims)();
-        ProviderInfo::new(self.kind, self.name, &[self.facet_name], &claims, self.score)
+        ProviderInfo::new(self.kind, self.name, &facets, &claims, self.score)
     }
 }
 
 inventory::collect!(Provider);
 
 /// Registers a provider: `register!(architecture: Qwen)`, `register!(format: Gguf)`,
-/// `register!(compute: Cpu)`, `register!(quantizer: Isq)`, `register!(writer: Gguf)`, `register!(quantization "name": [Q8_0, Q4_0])`.
+/// `register!(compute: Cpu)` (or `profiled_compute`), `register!(quantizer: Isq)`, `register!(writer: Gguf)`, `register!(quantization "name": [Q8_0, Q4_0])`.
 #[macro_export]
 macro_rules! register {
     (quantization $name:literal: [$($dtype:ty),+ $(,)?]) => {
@@ -221,8 +234,10 @@ extern "C" fn facet(facet: Text, provider: Text) -> *const c_void {
     let provider = unsafe { crate::wire::text(provider) };
     providers()
         .into_iter()
-        .find(|known| Some(known.facet_name) == facet && Some(known.name) == provider)
-        .map_or(std::ptr::null(), |known| known.facet.0)
+        .filter(|known| Some(known.name) == provider)
+        .flat_map(|known| known.facets)
+        .find(|offered| Some(offered.name) == facet)
+        .map_or(std::ptr::null(), |offered| offered.pointer)
 }
 
 extern "C" fn layout(facet: Text) -> *const c_void {
@@ -232,6 +247,7 @@ extern "C" fn layout(facet: Text) -> *const c_void {
         Some(FormatV1::NAME) => layout_of::<FormatV1>(),
         Some(QuantizationV1::NAME) => layout_of::<QuantizationV1>(),
         Some(ComputeV1::NAME) => layout_of::<ComputeV1>(),
+        Some(ProfileV1::NAME) => layout_of::<ProfileV1>(),
         Some(QuantizerV1::NAME) => layout_of::<QuantizerV1>(),
         Some(WriterV1::NAME) => layout_of::<WriterV1>(),
         _ => std::ptr::null(),

@@ -6,11 +6,13 @@
 
 mod compute;
 mod format;
+mod profile;
 mod quantization;
 mod writer;
 
 pub(crate) use compute::compute;
 pub(crate) use format::format;
+pub(crate) use profile::profile;
 pub use quantization::{DtypeEntry, DtypeSet};
 pub(crate) use quantization::{dtype_names, quantization};
 pub(crate) use writer::writer;

@@ -11,6 +11,7 @@ use crate::frame::Frame;
 use crate::kv::KvHead;
 use crate::plan::BufferId;
 use crate::pool;
+use crate::work::Work;
 use kernels::attention::{AttentionScratch, AttentionSpec, KvRun, QueryRows, attend};
 use plugin_api::{Error, StepBatch};
 use std::ops::Range;
@@ -124,15 +125,40 @@ impl AttentionStage {
     ) -> Range<usize> {
         let positions = &frame.batch.positions[tile.rows.clone()];
         let context = context(frame, tile);
-        let window = self.window.unwrap_or(context);
         for (visible, &position) in visible.iter_mut().zip(positions) {
-            let next = position as usize + 1;
-            let end = position as usize + if self.causal { 1 } else { window.min(context) };
-            *visible = next.saturating_sub(window)..end.min(context);
+            *visible = self.seen_from(position as usize, context);
         }
         let begin = visible.iter().map(|visible| visible.start).min().unwrap_or(0);
         let end = visible.iter().map(|visible| visible.end).max().unwrap_or(0);
         begin..end
+    }
+
+    /// The positions of a sequence with `context` of them that the row at `position` sees.
+    fn seen_from(&self, position: usize, context: usize) -> Range<usize> {
+        let (next, window) = (position + 1, self.window.unwrap_or(context));
+        let end = position + if self.causal { 1 } else { window.min(context) };
+        next.saturating_sub(window)..end.min(context)
+    }
+
+    /// What a step reads: queries, and the keys and values that any row of a sequence sees; and
+    /// its products of queries and keys, and of weights and values.
+    pub(crate) fn work(&self, frame: &Frame<'_>) -> Work {
+        let AttentionSpec { heads_per_kv, head_dim, .. } = self.spec;
+        let (kv_heads, _) = frame.kv.shape(self.cache);
+        let (mut positions, mut pairs) = (0, 0);
+        for (sequence, &context) in frame.batch.context_lengths.iter().enumerate() {
+            let rows = &frame.batch.positions[range(frame.batch.sequence_starts, sequence)];
+            let seen = rows.iter().map(|&at| self.seen_from(at as usize, context as usize));
+            pairs += seen.clone().map(|seen| seen.len()).sum::<usize>();
+            let begin = seen.clone().map(|seen| seen.start).min().unwrap_or(0);
+            positions += seen.map(|seen| seen.end).max().unwrap_or(0) - begin;
+        }
+        let query_bytes = kv_heads * heads_per_kv * head_dim * size_of::<f32>();
+        let kv_bytes = 2 * kv_heads * frame.kv.row_bytes(self.cache);
+        Work {
+            bytes: frame.batch.positions.len() * query_bytes + positions * kv_bytes,
+            operations: pairs * kv_heads * heads_per_kv * head_dim * 4,
+        }
     }
 
     /// The keys and values of those positions, block by block.

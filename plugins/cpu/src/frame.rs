@@ -8,6 +8,7 @@ use crate::attention::{RowTile, Workspace};
 use crate::kv::KvStore;
 use crate::moe::Choice;
 use crate::plan::{BufferId, Home, Plan, RowSet};
+use crate::profile::Laps;
 use crate::weights::Weights;
 use plugin_api::StepBatch;
 use std::cell::UnsafeCell;
@@ -22,6 +23,7 @@ pub(crate) struct Frame<'a> {
     pub(crate) tiles: &'a [RowTile],
     pub(crate) workspaces: &'a Workspaces,
     pub(crate) threads: usize,
+    pub(crate) laps: Laps<'a>,
     /// `plan.scratch_bytes` bytes, aligned.
     pub(crate) scratch: *mut u8,
     /// `[logit_rows, width of the answer]`.

@@ -60,6 +60,19 @@ impl Kernel {
         }
     }
 
+    /// The dtype, and what it is multiplied as if that is another one.
+    pub(crate) fn label(&self) -> String {
+        match self {
+            Self::Native(_) | Self::Plugin(_) => self.name().to_owned(),
+            Self::Dequantized(_) => format!("{} as {}", self.name(), kernels::F32.name),
+        }
+    }
+
+    /// Whether products are of 8-bit integers, not of f32.
+    pub(crate) fn multiplies_int8(&self) -> bool {
+        self.input_format() != kernels::F32.input_format
+    }
+
     pub(crate) fn input_format(&self) -> &'static str {
         match self {
             Self::Native(dtype) => dtype.input_format,

@@ -126,6 +126,11 @@ impl KvStore {
         (kv_heads, head_dim)
     }
 
+    /// Bytes of one head of a cache at one position: its key, or its value.
+    pub(crate) fn row_bytes(&self, cache: usize) -> usize {
+        self.layout.caches[cache].row_bytes
+    }
+
     /// Stores one position of every head of `cache` in `slot`.
     ///
     /// # Safety

@@ -15,6 +15,7 @@
 //! | `elementwise`, `rotate` | parts of row stages |
 //! | `batch`, `frame` | the check of a batch, what a stage sees of it |
 //! | `kv`, `memory`, `pool` | keys and values, huge pages, threads |
+//! | `profile`, `kinds`, `work`, `limits` | where time goes, and what the machine could do |
 #![expect(unsafe_code, reason = "threads write disjoint parts of shared buffers")]
 
 mod attention;
@@ -23,19 +24,23 @@ mod elementwise;
 mod frame;
 mod inventory;
 mod kernel;
+mod kinds;
 mod kv;
+mod limits;
 mod linear;
 mod memory;
 mod moe;
 mod plan;
 mod pool;
+mod profile;
 mod rotate;
 mod rows;
 mod schedule;
 mod session;
 mod weights;
+mod work;
 
 pub use session::{Cpu, CpuSession};
 
-plugin_api::register!(compute: Cpu);
+plugin_api::register!(profiled_compute: Cpu);
 plugin_api::export_plugin!();

@@ -9,8 +9,10 @@
 use crate::elementwise::activation;
 use crate::frame::Frame;
 use crate::inventory::MatrixId;
+use crate::kinds::Kind;
 use crate::plan::{BufferId, RowSet};
 use crate::pool;
+use crate::profile::Watch;
 use graph::{Activation, WeightId};
 use kernels::ops;
 use plugin_api::Error;
@@ -55,6 +57,7 @@ pub(crate) struct Projection {
     /// Prepared rows.
     pub(crate) input: BufferId,
     pub(crate) output: BufferId,
+    pub(crate) kind: Kind,
 }
 
 /// What is done to an output before the next stage.
@@ -106,11 +109,12 @@ pub(crate) fn run_shares<'m>(
 ) -> Result<(), Error> {
     let cut = Cut::new(shares.clone(), frame.threads);
     let count = shares.clone().map(|(member, tokens)| member.chunk_count(cut, tokens.len())).sum();
-    pool::run(frame.threads, count, &|mut chunk, _| {
+    pool::run(frame.threads, count, &|mut chunk, worker| {
         for (member, tokens) in shares.clone() {
             let chunks = member.chunk_count(cut, tokens.len());
             if chunk < chunks {
-                return member.run(frame, &member.tile(cut, tokens, chunk));
+                let mut watch = frame.laps.watch(worker);
+                return member.run(frame, &member.tile(cut, tokens, chunk), &mut watch);
             }
             chunk -= chunks;
         }
@@ -142,7 +146,7 @@ impl Member {
         self.projections().flat_map(|part| [part.input, part.output])
     }
 
-    fn projections(&self) -> impl Iterator<Item = Projection> {
+    pub(crate) fn projections(&self) -> impl Iterator<Item = Projection> {
         let up = match self.finish {
             Finish::Glu { up, .. } => Some(up),
             Finish::Nothing | Finish::Activate(_) => None,
@@ -180,9 +184,10 @@ impl Member {
         }
     }
 
-    fn run(&self, frame: &Frame<'_>, tile: &Tile) -> Result<(), Error> {
+    fn run(&self, frame: &Frame<'_>, tile: &Tile, watch: &mut Watch<'_>) -> Result<(), Error> {
         for part in self.projections() {
             part.run(frame, tile)?;
+            watch.lap(|| part.kind);
         }
         match self.finish {
             Finish::Nothing => {}
@@ -196,6 +201,7 @@ impl Member {
                 ops::mul_in_place(output, unsafe { up.row(frame, tile, token) });
             }),
         }
+        watch.lap(|| self.main.kind);
         Ok(())
     }
 }
@@ -256,7 +262,8 @@ mod tests {
     use super::*;
 
     fn member(row_count: usize, row_group: usize, group_bytes: usize) -> Member {
-        let main = Projection { matrix: 0, bias: None, input: 0, output: 1 };
+        let kind = Kind::COPY;
+        let main = Projection { matrix: 0, bias: None, input: 0, output: 1, kind };
         Member { main, finish: Finish::Nothing, row_count, row_group, group_bytes }
     }
 

@@ -9,7 +9,7 @@
 use crate::frame::{Frame, Row};
 use crate::inventory::Inventory;
 use crate::kernel::Kernel;
-use crate::linear::{Member, run_shares};
+use crate::linear::{Member, Share, run_shares};
 use crate::plan::{BufferId, RowSet};
 use graph::{Expert, Graph, Op, WeightId};
 use kernels::ops;
@@ -119,11 +119,15 @@ impl RouteStage {
 
 impl ExpertStage {
     pub(crate) fn run(&self, frame: &Frame<'_>, routes: &Routes) -> Result<(), Error> {
-        let share = |(expert, places): &(usize, Range<usize>)| {
-            let member: &Member = &self.members[*expert];
-            (member, places.clone())
-        };
-        run_shares(frame, &routes.active.iter().map(share))
+        run_shares(frame, &self.shares(routes))
+    }
+
+    /// The experts that have rows.
+    pub(crate) fn shares<'m>(
+        &'m self,
+        routes: &'m Routes,
+    ) -> impl Iterator<Item = Share<'m>> + Clone + Sync {
+        routes.active.iter().map(|(expert, places)| (&self.members[*expert], places.clone()))
     }
 }
 

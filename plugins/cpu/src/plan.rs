@@ -5,9 +5,11 @@
 //! batch.
 
 use crate::attention::AttentionStage;
+use crate::frame::Frame;
 use crate::inventory::Inventory;
+use crate::kinds::Kinds;
 use crate::linear::LinearStage;
-use crate::moe::{self, ExpertStage, RouteStage};
+use crate::moe::{self, ExpertStage, RouteStage, Routes};
 use crate::rows::RowStage;
 use crate::schedule::{Life, Schedule};
 use graph::{Graph, RopeTable};
@@ -33,6 +35,21 @@ pub(crate) enum Stage {
     Attention(AttentionStage),
     Route(RouteStage),
     Experts(ExpertStage),
+}
+
+impl Stage {
+    pub(crate) fn run(&self, frame: &Frame<'_>, routes: &mut Routes) -> Result<(), Error> {
+        match self {
+            Self::Rows(stage) => stage.run(frame),
+            Self::Linear(stage) => stage.run(frame),
+            Self::Attention(stage) => stage.run(frame),
+            Self::Route(stage) => {
+                stage.run(frame, routes);
+                Ok(())
+            }
+            Self::Experts(stage) => stage.run(frame, routes),
+        }
+    }
 }
 
 /// Where a buffer's rows lie.
@@ -66,6 +83,8 @@ pub(crate) struct Plan {
     pub(crate) rope_tables: Vec<RopeTable>,
     /// Most experts of a mixture.
     pub(crate) experts_max: usize,
+    /// What a profile calls the ops.
+    pub(crate) kinds: Kinds,
 }
 
 impl Plan {
@@ -76,7 +95,7 @@ impl Plan {
     ) -> Result<Self, Error> {
         let widths = graph.widths()?;
         let experts_max = moe::check(graph, inventory, limits.batch_tokens_max)?;
-        let Schedule { stages, buffers, logits } = Schedule::of(graph, &widths, inventory);
+        let Schedule { stages, buffers, logits, kinds } = Schedule::of(graph, &widths, inventory);
         let (places, scratch_bytes) = places(&buffers, logits, limits.batch_tokens_max)
             .ok_or_else(|| {
                 Error::invalid(format!(
@@ -94,6 +113,7 @@ impl Plan {
             scratch_bytes,
             rope_tables: graph.rope_tables.clone(),
             experts_max,
+            kinds,
         })
     }
 }

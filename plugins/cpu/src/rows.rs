@@ -116,11 +116,15 @@ impl RowStage {
     pub(crate) fn run(&self, frame: &Frame<'_>) -> Result<(), Error> {
         let count = frame.row_count(self.rows);
         let size = (CHUNK_FLOATS / self.row_floats.max(1)).max(1);
-        pool::run(frame.threads, count.div_ceil(size), &|chunk, _| {
+        pool::run(frame.threads, count.div_ceil(size), &|chunk, worker| {
+            let mut watch = frame.laps.watch(worker);
             for index in chunk * size..count.min((chunk + 1) * size) {
                 // SAFETY: the row is below the count of its set and in this chunk only.
                 let mut row = unsafe { frame.row(index) };
-                self.ops.iter().try_for_each(|op| op.run(&mut row))?;
+                for op in &self.ops {
+                    op.run(&mut row)?;
+                    watch.lap(|| op.kind());
+                }
             }
             Ok(())
         })

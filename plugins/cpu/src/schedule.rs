@@ -10,6 +10,7 @@ mod moe;
 use crate::attention::AttentionStage;
 use crate::elementwise::{Change, Join};
 use crate::inventory::Inventory;
+use crate::kinds::Kinds;
 use crate::plan::{BufferId, RowSet, Stage};
 use crate::rows::{Lookup, Norm, RowOp, RowStage};
 use graph::{Graph, Op, ValueId, WeightId, Widths};
@@ -22,6 +23,7 @@ pub(crate) struct Schedule {
     pub(crate) buffers: Vec<Life>,
     /// The buffer of the last value.
     pub(crate) logits: BufferId,
+    pub(crate) kinds: Kinds,
 }
 
 /// When a buffer is in use: from stage `first` to stage `last`.
@@ -52,6 +54,7 @@ impl Schedule {
             stages: Vec::new(),
             open: None,
             buffers: Vec::new(),
+            kinds: Kinds::new(),
         };
         for node in 0..graph.nodes.len() {
             if scheduler.buffer_of[node].is_none() {
@@ -60,7 +63,8 @@ impl Schedule {
         }
         scheduler.close();
         let logits = scheduler.buffer(graph.nodes.len() - 1);
-        Self { stages: scheduler.stages, buffers: scheduler.buffers, logits }
+        let Scheduler { stages, buffers, kinds, .. } = scheduler;
+        Self { stages, buffers, logits, kinds }
     }
 }
 
@@ -80,6 +84,7 @@ struct Scheduler<'a> {
     /// The row stage that further row ops may join; it follows `stages`.
     open: Option<RowStage>,
     buffers: Vec<Life>,
+    kinds: Kinds,
 }
 
 impl Scheduler<'_> {

@@ -12,10 +12,14 @@ use crate::inventory::Inventory;
 use crate::kv::{KvLayout, KvStore};
 use crate::memory::Region;
 use crate::moe::Routes;
-use crate::plan::{Plan, Stage};
-use crate::pool;
+use crate::plan::Plan;
+use crate::profile::Profiler;
 use crate::weights::Weights;
-use plugin_api::{Compute, ComputeSession, Error, MemoryEstimate, SessionOptions, StepBatch};
+use crate::{limits, pool};
+use plugin_api::{
+    Compute, ComputeSession, Error, MachineLimits, MemoryEstimate, Profile, ProfiledSession,
+    SessionOptions, StepBatch,
+};
 
 /// The CPU as a compute device.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +37,7 @@ pub struct CpuSession {
     tiles: Vec<RowTile>,
     workspaces: Workspaces,
     routes: Routes,
+    profiler: Profiler,
     block_count: usize,
     threads: usize,
 }
@@ -94,6 +99,7 @@ impl Compute for Cpu {
                 options.progress,
             )?,
             routes: Routes::new(plan.experts_max),
+            profiler: Profiler::new(&plan.kinds),
             plan,
             kv: KvStore::new(kv)?,
             checker,
@@ -116,6 +122,7 @@ impl ComputeSession for CpuSession {
     fn step(&mut self, batch: &StepBatch<'_>, logits: &mut [f32]) -> Result<(), Error> {
         self.checker.check(batch, logits.len())?;
         cut_into_tiles(batch, &mut self.tiles);
+        let mut notes = self.profiler.step();
         let frame = Frame {
             plan: &self.plan,
             weights: &self.weights,
@@ -124,6 +131,7 @@ impl ComputeSession for CpuSession {
             tiles: &self.tiles,
             workspaces: &self.workspaces,
             threads: self.threads,
+            laps: notes.laps(),
             scratch: self.scratch.start(),
             logits: logits.as_mut_ptr(),
         };
@@ -131,15 +139,11 @@ impl ComputeSession for CpuSession {
             [] => &self.plan.stages[..self.plan.stages_without_logits],
             _ => &self.plan.stages,
         };
-        stages.iter().try_for_each(|stage| match stage {
-            Stage::Rows(stage) => stage.run(&frame),
-            Stage::Linear(stage) => stage.run(&frame),
-            Stage::Attention(stage) => stage.run(&frame),
-            Stage::Route(stage) => {
-                stage.run(&frame, &mut self.routes);
-                Ok(())
-            }
-            Stage::Experts(stage) => stage.run(&frame, &self.routes),
+        stages.iter().try_for_each(|stage| {
+            let begin = notes.begin();
+            stage.run(&frame, &mut self.routes)?;
+            notes.end(begin, stage, &frame, &self.routes);
+            Ok(())
         })
     }
 
@@ -159,5 +163,19 @@ impl ComputeSession for CpuSession {
             self.kv.copy_block(from as usize, to as usize);
         }
         Ok(())
+    }
+}
+
+impl ProfiledSession for CpuSession {
+    fn start_profile(&mut self) {
+        self.profiler.start();
+    }
+
+    fn stop_profile(&mut self) -> Profile {
+        self.profiler.stop(&self.plan.kinds)
+    }
+
+    fn machine_limits(&mut self) -> Result<MachineLimits, Error> {
+        limits::measure(self.threads)
     }
 }

@@ -4,9 +4,13 @@
 
 use crate::name::{fault, plugin};
 use plugin_api::plugin_abi::MatmulTileV1;
-use plugin_api::{Architecture, CheckpointView, Dtype, Error, Graph};
+use plugin_api::{
+    Architecture, CheckpointView, Compute, ComputeSession, Dtype, Error, Graph, MemoryEstimate,
+    SessionOptions, StepBatch,
+};
 
 plugin_api::register!(architecture: Fixed);
+plugin_api::register!(compute: Idle);
 plugin_api::register!(quantization "faulty": [Q80]);
 
 struct Fixed;
@@ -33,6 +37,32 @@ impl Architecture for Fixed {
             ],
         });
         Ok(Graph::from_json(&graph.to_string())?)
+    }
+}
+
+/// A device whose sessions compute nothing, and cannot be profiled.
+struct Idle;
+
+impl Compute for Idle {
+    const NAME: &'static str = "idle";
+    type Session = Idle;
+
+    fn estimate(_: &SessionOptions<'_>) -> Result<MemoryEstimate, Error> {
+        Ok(MemoryEstimate::default())
+    }
+
+    fn create(_: SessionOptions<'_>) -> Result<Idle, Error> {
+        Ok(Idle)
+    }
+}
+
+impl ComputeSession for Idle {
+    fn step(&mut self, _: &StepBatch<'_>, _: &mut [f32]) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn copy_blocks(&mut self, _: &[u32], _: &[u32]) -> Result<(), Error> {
+        Ok(())
     }
 }
 

@@ -19,10 +19,13 @@ pub(crate) fn change(root: PluginRoot, fault: &str) -> PluginRoot {
     PluginRoot { manifest: Bytes::new(json.leak()), ..root }
 }
 
-/// A good plugin offers the architecture alone, so that it takes nobody's dtype away.
+/// A good plugin offers the architecture alone, so that it takes nobody's dtype or device away.
 fn edited(mut manifest: Manifest, fault: &str) -> Manifest {
-    let kernels = matches!(fault, "panic_matmul" | "claims_more");
-    let kind = if kernels { "quantization" } else { "architecture" };
+    let kind = match fault {
+        "panic_matmul" | "claims_more" => "quantization",
+        "no_profile" | "missing_profile" => "compute",
+        _ => "architecture",
+    };
     manifest.providers.retain(|provider| provider.kind == kind);
     if fault == "odd_name" {
         "new\nline \u{1b}[31m".clone_into(&mut manifest.name);
@@ -42,6 +45,7 @@ fn edit(provider: &mut ProviderInfo, fault: &str) {
     match fault {
         "newer" => provider.facets = facets(&["architecture/2"]),
         "newer_both" => provider.facets = facets(&["architecture/2", "architecture/1"]),
+        "missing_profile" => provider.facets.push("profile/1".to_owned()),
         "score" | "panic_matmul" => provider.score = 200,
         "claims_more" => provider.claims.push("q9_z".to_owned()),
         "odd_claim" => provider.claims.push("new\nline".to_owned()),

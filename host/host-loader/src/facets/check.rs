@@ -5,6 +5,7 @@
 
 use crate::Refusal;
 use plugin_abi::{Facet, FacetHeader, LayoutRef, PluginRoot, Text, check_layout};
+use plugin_api::ProviderInfo;
 use std::ffi::c_void;
 
 /// The facet struct `F` of a provider: present, of the right size, fingerprint and layout, and
@@ -39,6 +40,16 @@ pub(super) fn facet<F: Facet>(
     }
     // SAFETY: checked above as far as it can be; it lives as long as the process.
     Ok(unsafe { &*pointer })
+}
+
+/// The optional facet struct `F`, if the provider lists it beside the one it is reached by; then it
+/// has to pass the same checks.
+pub(super) fn beside<F: Facet + Copy>(
+    root: &'static PluginRoot,
+    provider: &ProviderInfo,
+) -> Result<Option<F>, Refusal> {
+    let listed = provider.facets.iter().any(|name| name == F::NAME);
+    listed.then(|| facet::<F>(root, &provider.name).copied()).transpose()
 }
 
 /// A refusal that names the facet.

@@ -5,7 +5,7 @@ use crate::kit::{compiler, skipped};
 use host_loader::PluginState;
 use plugin_abi::{
     ABI_MAJOR, ABI_MINOR, ArchitectureV1, Bytes, ComputeV1, DtypeLookupV1, DtypeV1, Facet,
-    FacetHeader, FormatV1, MAGIC, MatmulTileV1, PluginRoot, ProgressV1, QuantizationV1,
+    FacetHeader, FormatV1, MAGIC, MatmulTileV1, PluginRoot, ProfileV1, ProgressV1, QuantizationV1,
     QuantizerV1, RowSourceV1, SessionOptionsV1, Sink, Span32, Status, StepBatchV1, Text, WeightV1,
     WriterV1,
 };
@@ -122,6 +122,7 @@ fn facets(mut facts: Facts) -> Facts {
     facts.facet::<FormatV1>("HOST_FORMAT_V1");
     facts.facet::<QuantizationV1>("HOST_QUANTIZATION_V1");
     facts.facet::<ComputeV1>("HOST_COMPUTE_V1");
+    facts.facet::<ProfileV1>("HOST_PROFILE_V1");
     facts.facet::<QuantizerV1>("HOST_QUANTIZER_V1");
     facts.facet::<WriterV1>("HOST_WRITER_V1");
     layout!(facts, "host_quantizer_v1": QuantizerV1 { header, plan });
@@ -141,6 +142,7 @@ fn facets(mut facts: Facts) -> Facts {
     layout!(facts, "host_compute_v1": ComputeV1 {
         header, estimate, create, step, copy_blocks, destroy
     });
+    layout!(facts, "host_profile_v1": ProfileV1 { header, start, stop, limits });
     layout!(facts, "host_weight_v1": WeightV1 { data, dtype });
     layout!(facts, "host_dtype_lookup_v1": DtypeLookupV1 { context, find });
     layout!(facts, "host_progress_v1": ProgressV1 { context, report });

@@ -53,10 +53,10 @@ fn what_a_library_prints_is_no_report_and_stops_nobody() {
 
 #[test]
 fn another_abi_is_refused_with_both_versions() {
-    let words = ["plugin ABI 99.2, this host has 0.2", "rebuild the host"];
+    let words = ["plugin ABI 99.3, this host has 0.3", "rebuild the host"];
     refused("wrong_major", &words);
-    refused("newer_abi", &["plugin ABI 0.9, this host has 0.2", "rebuild the host"]);
-    refused("older_abi", &["plugin ABI 0.0, this host has 0.2", "rebuild the plugin"]);
+    refused("newer_abi", &["plugin ABI 0.10, this host has 0.3", "rebuild the host"]);
+    refused("older_abi", &["plugin ABI 0.0, this host has 0.3", "rebuild the plugin"]);
 }
 
 #[test]
@@ -82,6 +82,15 @@ fn a_facet_that_is_not_what_its_name_says_is_refused() {
     refused("fingerprint", &["fingerprint b7893a6bd18e594c expected"]);
     refused("null_function", &["function 0 is null"]);
     refused("claims_more", &["quantization/1", "`q9_z` is claimed, but not given"]);
+}
+
+#[test]
+fn an_optional_facet_may_be_left_out_but_not_be_broken() {
+    check("no_profile", PluginState::Loaded, &[]);
+    let registry = Folder::with(&["no_profile"]).loader().scan();
+    let device = registry.compute(None).expect("the fixture has one");
+    assert_eq!((device.plugin(), device.profiles()), ("fault_no_profile", false));
+    refused("missing_profile", &["profile/1", "`idle`", "null pointer"]);
 }
 
 #[test]
@@ -122,7 +131,7 @@ fn a_fault_says_the_same_when_one_file_is_checked() {
     let file = folder.write("lone", &with_fault("wrong_major"));
     let report = folder.loader().check(&file);
     assert_eq!(report.state, PluginState::Refused);
-    assert!(report.reason.is_some_and(|reason| reason.contains("99.2")));
+    assert!(report.reason.is_some_and(|reason| reason.contains("99.3")));
     let report = folder.loader().check(&folder.add("good"));
     assert_eq!((report.state, report.name.as_str()), (PluginState::Loaded, "fixture"));
 }

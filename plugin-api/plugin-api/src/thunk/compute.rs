@@ -97,7 +97,9 @@ fn dtype_name(name: &str) -> &'static str {
     kept
 }
 
-fn session<'a, T: Compute>(handle: ComputeSessionV1) -> Result<&'a mut T::Session, Error> {
+pub(super) fn session<'a, T: Compute>(
+    handle: ComputeSessionV1,
+) -> Result<&'a mut T::Session, Error> {
     // SAFETY: the host passes only handles that `create` of the same facet made, that are alive,
     // and from one thread at a time.
     unsafe { handle.cast::<T::Session>().as_mut() }

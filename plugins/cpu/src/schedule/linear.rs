@@ -6,7 +6,7 @@
 use super::Scheduler;
 use crate::linear::{Finish, LinearStage, Member, Projection};
 use crate::plan::Stage;
-use graph::{Op, ValueId};
+use graph::{Op, Output, ValueId};
 
 impl Scheduler<'_> {
     /// Schedules every linear node that reads `value`.
@@ -73,7 +73,10 @@ impl Scheduler<'_> {
         };
         let matrix = self.inventory.matrix_of(weight);
         let input = self.prepared(value, matrix);
-        Projection { matrix, bias, input, output: self.create_value(node) }
+        let is_logits = self.widths.selected[node] && self.graph.output == Output::Logits;
+        let purpose = if is_logits { "logits" } else { "linear" };
+        let kind = self.kinds.product(purpose, &self.inventory.matrices[matrix].source.kernel);
+        Projection { matrix, bias, input, output: self.create_value(node), kind }
     }
 
     pub(super) fn member(&self, main: Projection, finish: Finish) -> Member {

@@ -81,9 +81,11 @@ impl Scheduler<'_> {
         let op = ChoiceOp::Prepare { from: gated, to: input, kernel: source.kernel };
         self.push(node, RowOp::Moe { choices, op });
         let output = self.create_times(top_k, self.widths.width[node] * size_of::<f32>());
-        let down = |expert: &Expert| self.expert_matrix(expert.down, input, output);
-        let members =
-            experts.iter().map(|expert| self.member(down(expert), Finish::Nothing)).collect();
+        let members = experts.iter().map(|expert| {
+            let down = self.expert_matrix(expert.down, input, output);
+            self.member(down, Finish::Nothing)
+        });
+        let members = members.collect();
         self.experts(members);
         output
     }
@@ -96,8 +98,10 @@ impl Scheduler<'_> {
         to
     }
 
-    fn expert_matrix(&self, weight: WeightId, input: BufferId, output: BufferId) -> Projection {
-        Projection { matrix: self.inventory.matrix_of(weight), bias: None, input, output }
+    fn expert_matrix(&mut self, weight: WeightId, input: BufferId, output: BufferId) -> Projection {
+        let matrix = self.inventory.matrix_of(weight);
+        let kind = self.kinds.product("experts", &self.inventory.matrices[matrix].source.kernel);
+        Projection { matrix, bias: None, input, output, kind }
     }
 
     fn experts(&mut self, members: Vec<Member>) {

@@ -14,6 +14,7 @@ mod experts;
 mod faults;
 mod model;
 mod ops;
+mod profile;
 mod reference;
 mod rng;
 mod runner;

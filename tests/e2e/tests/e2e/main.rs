@@ -12,6 +12,7 @@ mod embeddings;
 mod faults;
 mod first_light;
 mod golden;
+mod profile;
 mod quantize;
 mod reference_models;
 mod support_table;
