@@ -28,12 +28,18 @@ pub enum Isa {
     NeonDot,
 }
 
-#[cfg(target_arch = "x86_64")]
-const COMPILED: &[Isa] = &[Isa::Portable, Isa::Avx2, Isa::Avx512];
-#[cfg(target_arch = "aarch64")]
-const COMPILED: &[Isa] = &[Isa::Portable, Isa::Neon, Isa::NeonDot];
-#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-const COMPILED: &[Isa] = &[Isa::Portable];
+/// Every one of them, in order.
+const COMPILED: &[Isa] = &[
+    Isa::Portable,
+    #[cfg(target_arch = "x86_64")]
+    Isa::Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Isa::Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Isa::Neon,
+    #[cfg(target_arch = "aarch64")]
+    Isa::NeonDot,
+];
 
 impl Isa {
     /// The best instruction set of this machine.

@@ -123,9 +123,11 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         }
         fn store_u8(a: I, out: &mut [u8; 16]) {
             let [a, b, c, d] = a.map(|part| vreinterpretq_u16_s32(part));
-            let [low, high] = [vuzp1q_u16(a, b), vuzp1q_u16(c, d)].map(|half| vreinterpretq_u8_u16(half));
+            let halves = [vuzp1q_u16(a, b), vuzp1q_u16(c, d)];
+            let [low, high] = halves.map(|half| vreinterpretq_u8_u16(half));
+            let bytes = vuzp1q_u8(low, high);
             // SAFETY: writes the 16 bytes of the reference; the store needs no alignment.
-            unsafe { vst1q_u8(out.as_mut_ptr(), vuzp1q_u8(low, high)) }
+            unsafe { vst1q_u8(out.as_mut_ptr(), bytes) }
         }
         fn shl(a: I, count: i32) -> I {
             let count = vdupq_n_s32(count);
@@ -150,9 +152,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         }
         fn lookup(table: &[u8; 16], codes: I) -> I {
             let table = load_bytes(table);
-            from_fn(|i| {
-                vreinterpretq_s32_u8(vqtbl1q_u8(table, vreinterpretq_u8_s32(codes[i])))
-            })
+            from_fn(|i| vreinterpretq_s32_u8(vqtbl1q_u8(table, vreinterpretq_u8_s32(codes[i]))))
         }
         fn pick(table: &[f32; 16], indices: I) -> F {
             let (table, _) = table.as_chunks();
