@@ -10,7 +10,7 @@ TESTED = $(MEMBERS) --exclude compute-suite
 EXT = $(if $(filter Darwin,$(shell uname -s)),dylib,so)
 ARGS ?=
 
-.PHONY: help check dev build test test-prebuild test-candle fmt fmt-check lint ci serve run bench clean
+.PHONY: help check dev build test test-prebuild test-candle test-neon fmt fmt-check lint ci serve run bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,14 @@ test-candle: test-prebuild ## the reference runtime, and every runtime against i
 	$(CARGO) test -p plugin-candle --locked
 	E2E_PREBUILT=1 $(CARGO) test $(MEMBERS) --test runtimes --locked
 	$(CARGO) clippy -p plugin-candle --all-targets --locked -- -D warnings
+
+# The first CPU has every extension, the second none that the kernels look for.
+test-neon: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER = aarch64-linux-gnu-gcc
+test-neon: export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER = qemu-aarch64 -L /usr/aarch64-linux-gnu
+test-neon: ## the kernels on emulated Arm; needs qemu-user, a cross gcc and Rust's std for it
+	for cpu in max cortex-a57; do \
+	  QEMU_CPU=$$cpu $(CARGO) test -p kernels --target aarch64-unknown-linux-gnu --locked || exit 1; \
+	done
 
 fmt: ## format all code
 	$(CARGO) fmt --all

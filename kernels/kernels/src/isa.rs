@@ -8,16 +8,38 @@ use std::sync::OnceLock;
 
 use crate::simd::{Portable, Simd};
 
-/// An instruction set the kernels are compiled for; each one includes those before it.
+/// An instruction set the kernels are compiled for on this kind of CPU; each one includes those
+/// before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Isa {
     /// Plain Rust, the reference.
     Portable,
     /// AVX2 with FMA and F16C.
+    #[cfg(target_arch = "x86_64")]
     Avx2,
     /// AVX-512 F, BW, DQ, VL and VNNI, and everything of [`Isa::Avx2`].
+    #[cfg(target_arch = "x86_64")]
     Avx512,
+    /// NEON, which every 64-bit Arm CPU has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// NEON with the integer dot.
+    #[cfg(target_arch = "aarch64")]
+    NeonDot,
 }
+
+/// Every one of them, in order.
+const COMPILED: &[Isa] = &[
+    Isa::Portable,
+    #[cfg(target_arch = "x86_64")]
+    Isa::Avx2,
+    #[cfg(target_arch = "x86_64")]
+    Isa::Avx512,
+    #[cfg(target_arch = "aarch64")]
+    Isa::Neon,
+    #[cfg(target_arch = "aarch64")]
+    Isa::NeonDot,
+];
 
 impl Isa {
     /// The best instruction set of this machine.
@@ -29,7 +51,7 @@ impl Isa {
     /// Every instruction set that runs on this machine, the reference first.
     pub fn available() -> Vec<Isa> {
         let best = Isa::detect();
-        [Isa::Portable, Isa::Avx2, Isa::Avx512].into_iter().filter(|isa| *isa <= best).collect()
+        COMPILED.iter().copied().filter(|isa| *isa <= best).collect()
     }
 }
 
@@ -43,7 +65,13 @@ fn detect_now() -> Isa {
     if wide && has!("avx512vnni") { Isa::Avx512 } else { Isa::Avx2 }
 }
 
-#[cfg(not(target_arch = "x86_64"))]
+#[cfg(target_arch = "aarch64")]
+fn detect_now() -> Isa {
+    use std::arch::is_aarch64_feature_detected as has;
+    if has!("dotprod") { Isa::NeonDot } else { Isa::Neon }
+}
+
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 fn detect_now() -> Isa {
     Isa::Portable
 }
@@ -70,6 +98,16 @@ pub(crate) fn dispatch<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
             // SAFETY: `detect` reported every feature that `Avx2::enter` is compiled for.
             unsafe { crate::simd::Avx2::enter(kernel) }
         }
-        _ => kernel.call(Portable),
+        #[cfg(target_arch = "aarch64")]
+        Isa::NeonDot => {
+            // SAFETY: `detect` reported the integer dot, and every CPU of this kind has NEON.
+            unsafe { crate::simd::Neon::<true>::enter(kernel) }
+        }
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => {
+            // SAFETY: every CPU of this kind has NEON.
+            unsafe { crate::simd::Neon::<false>::enter(kernel) }
+        }
+        Isa::Portable => kernel.call(Portable),
     }
 }

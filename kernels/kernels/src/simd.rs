@@ -8,7 +8,7 @@
 use crate::tile::unrolled;
 
 /// Methods of a [`Simd`] whose bodies are compiled for `$features` and so may call intrinsics.
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 macro_rules! compiled_for {
     ($features:tt; $(fn $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block)*) => {$(
         #[inline(always)]
@@ -34,6 +34,11 @@ pub(crate) use avx2::Avx2;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use avx512::Avx512;
+
+#[cfg(target_arch = "aarch64")]
+mod neon;
+#[cfg(target_arch = "aarch64")]
+pub(crate) use neon::Neon;
 
 pub(crate) const LANES: usize = 16;
 
