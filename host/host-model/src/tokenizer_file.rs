@@ -45,12 +45,14 @@ pub(crate) fn check(json: &[u8], vocab_size: usize) -> Result<Option<String>, St
 /// Unless it is told the type, the library reads the model into a tree of values first, twice, and
 /// that takes longer than everything else.
 pub(crate) fn read(json: &[u8], model_type: Option<&str>) -> tokenizers::Result<Tokenizer> {
-    match model_type {
+    let read = match model_type {
         Some("BPE") => read_with::<BPE>(json),
         Some("Unigram") => read_with::<Unigram>(json),
         Some("WordPiece") => read_with::<WordPiece>(json),
-        _ => Tokenizer::from_bytes(json),
-    }
+        _ => return Tokenizer::from_bytes(json),
+    };
+    // From a tree the library also reads models with fields that it does not know.
+    read.or_else(|_| Tokenizer::from_bytes(json))
 }
 
 fn read_with<M>(json: &[u8]) -> tokenizers::Result<Tokenizer>
@@ -135,6 +137,24 @@ mod tests {
     fn check_refused(json: &str, expected: &str) {
         let error = check(json.as_bytes(), 10).expect_err("the file is bad");
         assert!(error.contains(expected), "`{error}` does not say `{expected}`");
+    }
+
+    #[test]
+    fn a_model_is_read_whether_or_not_the_library_knows_its_type_and_fields() {
+        for model in [
+            r#"{"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}"#,
+            r#"{"vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}"#,
+            r#"{"type": "BPE", "new": {}, "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": ["a b"]}"#,
+            r#"{"type": "Unigram", "unk_id": 0, "vocab": [["a", -1], ["b", -1], ["ab", -1]]}"#,
+            r#"{"type": "WordPiece", "unk_token": "a", "continuing_subword_prefix": "",
+                "max_input_chars_per_word": 9, "vocab": {"a": 0, "b": 1, "ab": 2}}"#,
+        ] {
+            let json = format!(r#"{{"model": {model}}}"#);
+            let model_type = check(json.as_bytes(), 3).expect("the ids are in the vocabulary");
+            let tokenizer = read(json.as_bytes(), model_type.as_deref()).expect("it is valid");
+            let tokens = tokenizer.encode_fast("ab", false).expect("the text is known");
+            assert_eq!(tokens.get_ids(), [2], "{model}");
+        }
     }
 
     #[test]
