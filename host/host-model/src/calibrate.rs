@@ -53,7 +53,8 @@ pub fn calibrate(
     if prepared.graph.output != Output::Logits {
         return Err(invalid("an embedding model cannot be calibrated".to_owned()));
     }
-    let tokens = prepared.tokenizer.encode(text, true).map_err(|e| invalid(e.to_string()))?;
+    let tokens =
+        prepared.read_tokenizer()?.encode(text, true).map_err(|e| invalid(e.to_string()))?;
     let chunk = calibration.chunk_tokens.min(prepared.graph.context_length).max(1);
     let chunks: Vec<&[u32]> = tokens.chunks_exact(chunk).take(calibration.chunks_max).collect();
     if chunks.is_empty() {

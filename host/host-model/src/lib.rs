@@ -3,7 +3,8 @@
 //! The pipeline: format plugin -> architecture plugin -> graph -> compute session, with the
 //! tokenizer and the chat template beside it. Everything that can be known before memory is taken
 //! (is every plugin there, does every tensor fit, how much will it need) is found out by
-//! [`Prepared`], so a bad file costs nothing. It runs no sequence and knows no request.
+//! [`Prepared`], so a bad file costs nothing; only the tokenizer is read while the weights are
+//! packed, because it takes as long. It runs no sequence and knows no request.
 
 mod calibrate;
 mod error;
@@ -23,9 +24,9 @@ pub use calibrate::{Calibrated, Calibration, calibrate};
 pub use error::{LoadError, LoadErrorKind};
 pub use export::{Exported, export};
 pub use importance::Importance;
-pub use load::{LoadedModel, load};
+pub use load::{LoadedModel, SpecialTokens, load};
 pub use memory::MemoryPlan;
-pub use prepare::{LoadOptions, Prepared, SpecialTokens, prepare};
+pub use prepare::{LoadOptions, Prepared, prepare};
 pub use session::ModelSession;
 pub use summary::{ModelPlugins, ModelSummary};
 pub use tokenizer::{Detokenizer, Tokenizer, TokenizerError};

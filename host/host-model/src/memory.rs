@@ -14,6 +14,9 @@ use plugin_api::{MemoryEstimate, SessionLimits};
 /// a step holds in memory grows with them.
 const WHOLE_TEXT_TOKENS_MAX: usize = 8192;
 
+/// Where Linux says who gets huge pages: the mode in brackets.
+const HUGE_PAGES: &str = "/sys/kernel/mm/transparent_hugepage/enabled";
+
 /// Sizes of a session and what they cost.
 #[derive(Debug, Clone)]
 pub struct MemoryPlan {
@@ -110,6 +113,17 @@ pub(crate) fn check_available(prepared: &Prepared) -> Result<(), LoadError> {
             available_mib: available >> 20,
         }),
         _ => Ok(()),
+    }
+}
+
+/// Says so where the system keeps huge pages from everybody: a model works without them, but more
+/// slowly, and nothing else shows why.
+pub(crate) fn warn_without_huge_pages() {
+    if std::fs::read_to_string(HUGE_PAGES).is_ok_and(|modes| modes.contains("[never]")) {
+        tracing::warn!(
+            setting = HUGE_PAGES,
+            "the system gives no huge pages, so reading weights is slower; set `madvise` there"
+        );
     }
 }
 

@@ -77,20 +77,7 @@ impl Default for LoadOptions {
     }
 }
 
-/// Tokens with a meaning of their own.
-#[derive(Debug, Clone, Default)]
-pub struct SpecialTokens {
-    /// Begins a text.
-    pub bos: Option<u32>,
-    /// End a text.
-    pub eos: Vec<u32>,
-    /// Text of the first, for chat templates.
-    pub bos_text: String,
-    /// Text of the first end token, for chat templates.
-    pub eos_text: String,
-}
-
-/// An opened and checked checkpoint with its graph, tokenizer and memory plan.
+/// An opened and checked checkpoint with its graph and memory plan.
 #[derive(Debug)]
 pub struct Prepared {
     pub(crate) path: PathBuf,
@@ -100,9 +87,7 @@ pub struct Prepared {
     pub(crate) graph: Graph,
     pub(crate) embedding: Option<EmbeddingShape>,
     pub(crate) weights: Weights,
-    pub(crate) tokenizer: Tokenizer,
     pub(crate) chat_template: Option<String>,
-    pub(crate) special: SpecialTokens,
     pub(crate) memory: MemoryPlan,
 }
 
@@ -137,14 +122,22 @@ impl Prepared {
         self.chat_template.as_deref()
     }
 
-    /// The tokenizer.
-    #[must_use]
-    pub fn tokenizer(&self) -> &Tokenizer {
-        &self.tokenizer
+    /// Reads the tokenizer, which takes a second for a large vocabulary.
+    ///
+    /// # Errors
+    /// There is none, it is damaged, or it is not one for this model.
+    pub fn read_tokenizer(&self) -> Result<Tokenizer, LoadError> {
+        let invalid = |why: String| LoadError::invalid(&self.path, why);
+        let json = self
+            .checkpoint
+            .asset("tokenizer.json")
+            .map_err(|source| plugin(&self.path, source))?
+            .ok_or_else(|| invalid("the checkpoint has no tokenizer.json".to_owned()))?;
+        Tokenizer::from_json(&json, self.graph.vocab_size).map_err(|e| invalid(e.to_string()))
     }
 }
 
-/// Opens and checks the checkpoint at `path`.
+/// Opens and checks the checkpoint at `path`, all but its tokenizer.
 ///
 /// # Errors
 /// The first thing that is missing or wrong.
@@ -173,9 +166,7 @@ pub fn prepare(
         let (from, to) = ((path.as_path(), &*checkpoint), (&graph, &mut weights));
         quantize(registry, from, to, recipe, importance.as_ref())?;
     }
-    let tokenizer = read_tokenizer(&path, &checkpoint, graph.vocab_size)?;
     let chat_template = read_chat_template(&path, &checkpoint)?;
-    let special = special_tokens(checkpoint.info(), &tokenizer);
     let mut prepared = Prepared {
         path,
         checkpoint,
@@ -184,9 +175,7 @@ pub fn prepare(
         graph,
         embedding,
         weights,
-        tokenizer,
         chat_template,
-        special,
         memory: MemoryPlan::default(),
     };
     prepared.memory = plan_memory(registry, &prepared, options)?;
@@ -285,18 +274,6 @@ impl From<graph::GraphError> for DivisorError {
     }
 }
 
-fn read_tokenizer(
-    path: &Path,
-    checkpoint: &OpenCheckpoint,
-    vocab_size: usize,
-) -> Result<Tokenizer, LoadError> {
-    let json = checkpoint
-        .asset("tokenizer.json")
-        .map_err(|source| plugin(path, source))?
-        .ok_or_else(|| LoadError::invalid(path, "the checkpoint has no tokenizer.json"))?;
-    Tokenizer::from_json(&json, vocab_size).map_err(|e| LoadError::invalid(path, e.to_string()))
-}
-
 fn read_chat_template(
     path: &Path,
     checkpoint: &OpenCheckpoint,
@@ -314,15 +291,6 @@ fn read_chat_template(
     let text = String::from_utf8(bytes)
         .map_err(|_| LoadError::invalid(path, "the chat template is not UTF-8"))?;
     Ok(Some(text))
-}
-
-fn special_tokens(info: &CheckpointInfo, tokenizer: &Tokenizer) -> SpecialTokens {
-    let known = |token: &u32| (*token as usize) < tokenizer.vocab_size();
-    let bos = info.bos_token.filter(known);
-    let eos: Vec<u32> = info.eos_tokens.iter().copied().filter(known).collect();
-    let text =
-        |token: Option<u32>| token.map_or(String::new(), |token| tokenizer.token_text(token));
-    SpecialTokens { bos_text: text(bos), eos_text: text(eos.first().copied()), bos, eos }
 }
 
 /// Calls `body` with what the compute plugin is asked for a session of these sizes.

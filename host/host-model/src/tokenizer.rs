@@ -3,6 +3,7 @@
 //! A tokenizer comes from a file nobody has vouched for: a panic inside the library becomes an
 //! error here, and sizes are bounded. Detokenizing is incremental and never splits a character.
 
+use crate::tokenizer_file;
 use std::collections::HashSet;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,8 +39,9 @@ impl Tokenizer {
     /// # Errors
     /// It is no tokenizer, or not one for this vocabulary.
     pub fn from_json(json: &[u8], vocab_size: usize) -> Result<Self, TokenizerError> {
-        crate::tokenizer_file::check(json, vocab_size).map_err(TokenizerError)?;
-        let mut inner = guarded("tokenizer.json", || Inner::from_bytes(json))?;
+        let model_type = tokenizer_file::check(json, vocab_size).map_err(TokenizerError)?;
+        let read = || tokenizer_file::read(json, model_type.as_deref());
+        let mut inner = guarded("tokenizer.json", read)?;
         // What a training run cut and padded its texts to is no part of how a text is read.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|error| TokenizerError(error.to_string()))?;

@@ -13,6 +13,7 @@ pub(crate) fn model(command: &ModelCommand) -> Result<(), Failure> {
     | ModelCommand::Graph { model, plugins, load, .. }) = command;
     let registry = wiring::registry(plugins)?;
     let prepared = host_model::prepare(&registry, model, &wiring::load_options(load))?;
+    prepared.read_tokenizer()?;
     let text = match command {
         ModelCommand::Inspect { json: true, .. } => {
             serde_json::to_string_pretty(&facts(&prepared))?

@@ -11,9 +11,12 @@ fn inspect(plugins: &PluginFolder, model: &Path) -> Finished {
     run_host(["model", "inspect", "--plugins", text(plugins.path()), text(model)])
 }
 
-/// Why the model is refused, or nothing if it is not; anything but that is an error.
-fn refusal(plugins: &PluginFolder, model: &Path) -> Result<Option<String>, String> {
-    let done = inspect(plugins, model);
+fn answer(plugins: &PluginFolder, model: &Path) -> Finished {
+    run_host(["run", "--plugins", text(plugins.path()), text(model), "hello"])
+}
+
+/// Why the model was refused, or nothing if it was not; anything but that is an error.
+fn refusal(done: &Finished, model: &Path) -> Result<Option<String>, String> {
     let wrong = |what: &str| Err(format!("{}: {what}: {}", model.display(), done.stderr));
     match done.status.code() {
         Some(0) => return Ok(None),
@@ -27,14 +30,17 @@ fn refusal(plugins: &PluginFolder, model: &Path) -> Result<Option<String>, Strin
     }
 }
 
+/// Neither looking into the model nor loading it gets further than the reason.
 fn check(plugins: &PluginFolder, model: &Path, expected: &str) {
     let name = model.file_name().expect("a file").to_string_lossy().into_owned();
-    match refusal(plugins, model) {
-        Ok(Some(error)) => {
-            assert!(error.contains(&name), "{error}: does not name {name}");
-            assert!(error.contains(expected), "{error}: does not say {expected}");
+    for done in [inspect(plugins, model), answer(plugins, model)] {
+        match refusal(&done, model) {
+            Ok(Some(error)) => {
+                assert!(error.contains(&name), "{error}: does not name {name}");
+                assert!(error.contains(expected), "{error}: does not say {expected}");
+            }
+            other => unreachable!("{name}: refused with a reason expected, {other:?} found"),
         }
-        other => unreachable!("{name}: refused with a reason expected, {other:?} found"),
     }
 }
 
@@ -57,6 +63,25 @@ fn a_cut_or_foreign_gguf_is_refused_in_one_line() {
     many[8..16].copy_from_slice(&u64::MAX.to_le_bytes());
     check(&plugins, &write("tensors.gguf", &many), "tensor");
     check(&plugins, &scratch.join("absent.gguf"), "No such file");
+}
+
+/// The tokenizer is read while the weights are packed.
+#[test]
+fn a_gguf_with_a_damaged_tokenizer_is_refused_in_one_line() {
+    let plugins = PluginFolder::with(SHIPPED);
+    let scratch = Scratch::new();
+    let good = fs::read(data("qwen2-kq/gguf/qwen2-kq-Q4_K_M.gguf")).expect("the golden set");
+    let check = |name: &str, (from, to): (&str, &str), expected: &str| {
+        let mut bytes = good.clone();
+        let at = bytes.windows(from.len()).position(|window| window == from.as_bytes());
+        let at = at.expect("the golden file has it");
+        bytes[at..at + to.len()].copy_from_slice(to.as_bytes());
+        let path = scratch.join(name);
+        fs::write(&path, &bytes).expect("the folder is ours");
+        check(&plugins, &path, expected);
+    };
+    check("merge.gguf", ("\u{120} \u{120}", "\u{120}-\u{120}"), "tokenizer.ggml.merges: merge 0");
+    check("cut.gguf", ("qwen2\u{15}", "qwen_\u{15}"), "tokenizer.ggml.pre: found");
 }
 
 #[test]
@@ -85,6 +110,8 @@ fn a_damaged_folder_is_refused_in_one_line() {
     );
     check(&plugins, &broken("weights", "model.safetensors", "short"), "model.safetensors");
     check(&plugins, &broken("words", "tokenizer.json", "[]"), "token");
+    let merges = r#"{"model": {"type": "BPE", "vocab": {}, "merges": [["a", "b"]]}}"#;
+    check(&plugins, &broken("merges", "tokenizer.json", merges), "out of vocabulary");
 }
 
 /// The larger set, with a list of what is to be refused.
@@ -109,7 +136,8 @@ fn every_known_bad_file_is_survived() {
 
 fn problem(plugins: &PluginFolder, folder: &Path, entry: &Value) -> Option<String> {
     let word = |key: &str| entry[key].as_str().unwrap_or_default();
-    let refused = match refusal(plugins, &folder.join(word("file"))) {
+    let model = folder.join(word("file"));
+    let refused = match refusal(&inspect(plugins, &model), &model) {
         Ok(refused) => refused.is_some(),
         Err(problem) => return Some(problem),
     };
