@@ -71,6 +71,7 @@ impl Model {
                 block_table_starts: vec![0, blocks],
                 block_tables: (0..blocks).collect(),
                 logit_rows: (0..some.len() as u32).collect(),
+                ..Batch::default()
             };
             let rows = begin as usize * vocab..end as usize * vocab;
             self.0.session.step(&batch, &mut logits[rows]).expect("a valid batch");
