@@ -99,6 +99,11 @@ impl Assembler {
         self.tool_calls.as_ref().is_some_and(|parser| parser.call_count() > 0)
     }
 
+    /// The stop sequence that ended the text.
+    pub(crate) fn stop_sequence(&self) -> Option<&str> {
+        self.matcher.found()
+    }
+
     /// Tokens of the completion, as far as the text needed them.
     pub(crate) fn completion_tokens(&self) -> usize {
         self.completion_tokens

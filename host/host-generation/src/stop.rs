@@ -18,13 +18,15 @@ pub(crate) enum Match {
 pub(crate) struct StopMatcher {
     stops: Vec<String>,
     held: String,
+    /// Which of the stops was found.
+    found: Option<usize>,
 }
 
 impl StopMatcher {
     /// A matcher for these sequences; empty ones are ignored.
     pub(crate) fn new(stops: &[String]) -> Self {
         let stops = stops.iter().filter(|stop| !stop.is_empty()).cloned().collect();
-        Self { stops, held: String::new() }
+        Self { stops, held: String::new(), found: None }
     }
 
     /// Adds text and returns what can be shown now.
@@ -34,17 +36,23 @@ impl StopMatcher {
         }
         self.held.push_str(text);
         // The first to be complete wins, so that the outcome does not depend on the pieces.
-        let complete = |stop: &String| {
+        let complete = |(index, stop): (usize, &String)| {
             let start = self.held.find(stop.as_str())?;
-            Some((start + stop.len(), start))
+            Some((start + stop.len(), start, index))
         };
-        if let Some((_, start)) = self.stops.iter().filter_map(complete).min() {
+        if let Some((_, start, index)) = self.stops.iter().enumerate().filter_map(complete).min() {
+            self.found = Some(index);
             self.held.truncate(start);
             return Match::Stop(std::mem::take(&mut self.held));
         }
         let keep = self.stops.iter().map(|stop| overlap(&self.held, stop)).max().unwrap_or(0);
         let kept = self.held.split_off(self.held.len() - keep);
         Match::None(std::mem::replace(&mut self.held, kept))
+    }
+
+    /// The stop sequence that was found.
+    pub(crate) fn found(&self) -> Option<&str> {
+        self.found.map(|index| self.stops[index].as_str())
     }
 
     /// The text still held back, once no more comes.
@@ -113,6 +121,16 @@ mod tests {
         check(&["abcd", "c"], &["abcd"], &["ab|", ""]);
         check(&["abcd", "c"], &["a", "b", "c", "d"], &["", "", "ab|", ""]);
         check(&["abc", "b"], &["xab"], &["xa|", ""]);
+    }
+
+    #[test]
+    fn the_one_that_was_found_is_told() {
+        let stops = ["", "cd", "b"].map(str::to_owned);
+        let mut matcher = StopMatcher::new(&stops);
+        matcher.push("ac");
+        assert_eq!(matcher.found(), None);
+        matcher.push("d");
+        assert_eq!(matcher.found(), Some("cd"));
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub enum GenerationEvent {
         choice: usize,
         /// Why.
         reason: FinishReason,
+        /// The stop sequence that ended it, if one did.
+        stop_sequence: Option<String>,
         /// Tokens counted for it.
         completion_tokens: usize,
         /// Prompt tokens that did not have to be run.
@@ -234,11 +236,14 @@ impl GenerationStream {
     }
 
     fn finish(&mut self, choice: usize, reason: FinishReason, completion_tokens: usize) {
-        self.choices[choice] = None;
+        let assembler = self.choices[choice].take();
+        let found = assembler.as_ref().and_then(Assembler::stop_sequence);
+        let stop_sequence = found.map(str::to_owned);
         let cached_tokens = self.cached_tokens[choice];
         self.ready.push_back(GenerationEvent::Finished {
             choice,
             reason,
+            stop_sequence,
             completion_tokens,
             cached_tokens,
         });

@@ -1,8 +1,9 @@
 //! The one table from what went wrong to OpenAI's error object and its status.
 //!
 //! Clients branch on status and `code`, people read `message`, and libraries point at `param`. Every
-//! refusal of this crate passes through here, so that no path answers in another shape. Nothing is
-//! decided here beyond the wire form.
+//! refusal of this crate passes through here, so that no path answers in another shape; on the routes
+//! of Anthropic's API the front puts the same words into that API's. Nothing is decided here beyond
+//! the wire form.
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -140,6 +141,11 @@ impl ApiError {
         self.code
     }
 
+    /// Its words for people.
+    pub(crate) fn message(&self) -> &str {
+        &self.message
+    }
+
     fn too_long(message: String, tokens: Option<usize>, limit: usize) -> Self {
         let error = Self::bad("context_length_exceeded", "messages", message);
         Self { n_prompt_tokens: tokens, n_ctx: Some(limit), ..error }
@@ -213,14 +219,11 @@ impl IntoResponse for ApiError {
             let challenge = HeaderValue::from_static("Bearer");
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }
-        response.extensions_mut().insert(ErrorCode(self.code));
+        // For the metrics, and for routes whose clients know another shape.
+        response.extensions_mut().insert(self);
         response
     }
 }
-
-/// The code of an error answer, for the metrics.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ErrorCode(pub(crate) &'static str);
 
 /// A client's words, short enough to repeat.
 pub(crate) fn quote(text: &str) -> String {

@@ -9,8 +9,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use crate::access;
+use crate::anthropic;
 use crate::body::discard;
-use crate::error::{ApiError, ErrorCode};
+use crate::error::ApiError;
 use crate::ids::random_id;
 use crate::limits::REQUEST_ID_BYTES_MAX;
 use crate::router::route_label;
@@ -33,10 +34,13 @@ pub(crate) async fn front(State(state): State<AppState>, request: Request, next:
     };
     let status = response.status();
     state.metrics().count_request(route, status.as_u16());
-    if let Some(ErrorCode(code)) = response.extensions().get()
-        && status.is_client_error()
-    {
-        state.metrics().count_rejected(code);
+    if let Some(error) = response.extensions_mut().remove::<ApiError>() {
+        if status.is_client_error() {
+            state.metrics().count_rejected(error.code());
+        }
+        if anthropic::ROUTES.contains(&route) {
+            anthropic::reshape(&mut response, &error, &request_id);
+        }
     }
     tracing::debug!(route, status = status.as_u16(), request_id = ?request_id, "answered");
     let headers = response.headers_mut();

@@ -1,4 +1,4 @@
-//! The OpenAI-compatible HTTP surface of the host.
+//! The HTTP surface of the host, compatible with OpenAI's and with Anthropic's.
 //!
 //! It turns wire requests into [`host_generation`] requests and their events into JSON or an event
 //! stream, and chooses every status code in one table. It must not know the engine, plugins'
@@ -9,12 +9,14 @@
 
 mod access;
 mod answer;
+mod anthropic;
 mod base64;
 mod body;
 mod chat;
 mod completions;
 mod embeddings;
 mod error;
+mod event_stream;
 mod fields;
 mod front;
 mod grammar;

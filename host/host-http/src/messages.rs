@@ -13,13 +13,18 @@ const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "f
 
 /// The messages of a request.
 pub(crate) fn messages(fields: &Fields<'_>) -> Result<Vec<Value>, ApiError> {
+    list(fields)?.iter().enumerate().map(|(index, message)| one(index, message)).collect()
+}
+
+/// The messages as they were sent, at least one.
+pub(crate) fn list<'a>(fields: &Fields<'a>) -> Result<&'a [Value], ApiError> {
     let messages = fields.list("messages")?.ok_or_else(|| ApiError::missing("messages"))?;
     let count = messages.len();
     if count == 0 || count > MESSAGES_MAX {
         let message = format!("messages has {count} entries, expected 1 to {MESSAGES_MAX}");
         return Err(ApiError::wrong_value("messages", message));
     }
-    messages.iter().enumerate().map(|(index, message)| one(index, message)).collect()
+    Ok(messages)
 }
 
 fn one(index: usize, message: &Value) -> Result<Value, ApiError> {

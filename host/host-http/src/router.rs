@@ -9,10 +9,10 @@ use axum::routing::{get, post};
 use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::{chat, completions, embeddings, front, models, operations, plugins, tokens};
+use crate::{anthropic, chat, completions, embeddings, front, models, operations, plugins, tokens};
 
 /// Every route, as the router and the metrics know it.
-const ROUTES: [&str; 17] = [
+const ROUTES: [&str; 19] = [
     "/",
     "/health",
     "/ready",
@@ -26,6 +26,8 @@ const ROUTES: [&str; 17] = [
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/embeddings",
+    "/v1/messages",
+    "/v1/messages/count_tokens",
     "/tokenize",
     "/detokenize",
     "/v1/tokenize",
@@ -48,6 +50,8 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/chat/completions", post(chat::chat))
         .route("/v1/completions", post(completions::completions))
         .route("/v1/embeddings", post(embeddings::embeddings))
+        .route("/v1/messages", post(anthropic::messages))
+        .route("/v1/messages/count_tokens", post(anthropic::count_tokens))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .route("/v1/tokenize", post(tokens::tokenize))

@@ -33,7 +33,7 @@ pub(crate) fn request(
         sampling: sampling(fields, vocab_size)?,
         // A seed is any integer; a negative one is as good as another.
         seed: seed(fields)?,
-        stop: stop(fields)?,
+        stop: stop(fields, "stop")?,
         ignore_eos: fields.flag("ignore_eos")?,
         priority: priority(fields)?,
         grammar: grammar::grammar(fields)?,
@@ -88,16 +88,17 @@ fn seed(fields: &Fields<'_>) -> Result<Option<u64>, ApiError> {
     }
 }
 
-fn stop(fields: &Fields<'_>) -> Result<Vec<String>, ApiError> {
-    let entries = match fields.value("stop") {
+/// Stop sequences, in the field of this name.
+pub(crate) fn stop(fields: &Fields<'_>, param: &str) -> Result<Vec<String>, ApiError> {
+    let entries = match fields.value(param) {
         None => return Ok(Vec::new()),
         Some(Value::Array(entries)) => entries.as_slice(),
         Some(one) => std::slice::from_ref(one),
     };
     if entries.len() > STOP_SEQUENCES_MAX {
         let found = entries.len();
-        let message = format!("stop has {found} entries, expected at most {STOP_SEQUENCES_MAX}");
-        return Err(ApiError::wrong_value("stop", message));
+        let message = format!("{param} has {found} entries, expected at most {STOP_SEQUENCES_MAX}");
+        return Err(ApiError::wrong_value(param, message));
     }
     entries
         .iter()
@@ -110,10 +111,10 @@ fn stop(fields: &Fields<'_>) -> Result<Vec<String>, ApiError> {
                     "a stop sequence has {} bytes, expected 1 to {STOP_SEQUENCE_BYTES_MAX}",
                     text.len()
                 );
-                Err(ApiError::wrong_value("stop", message))
+                Err(ApiError::wrong_value(param, message))
             }
             other => {
-                Err(ApiError::wrong_type("stop", "a string or an array of strings", kind(other)))
+                Err(ApiError::wrong_type(param, "a string or an array of strings", kind(other)))
             }
         })
         .collect()

@@ -45,16 +45,20 @@ fn tool(index: usize, given: &Value) -> Result<Tool, ApiError> {
     }
     let place = fields.name("function");
     let function = fields.value("function").ok_or_else(|| ApiError::missing(place.as_str()))?;
-    let fields = Fields::of_object(function, &place)?;
-    let parameters = fields.object("parameters")?.cloned().map(Value::Object);
+    named(&Fields::of_object(function, &place)?, "parameters")
+}
+
+/// The tool of this name, whose arguments have the schema in the field `schema`.
+pub(crate) fn named(fields: &Fields<'_>, schema: &str) -> Result<Tool, ApiError> {
+    let parameters = fields.object(schema)?.cloned().map(Value::Object);
     match fields.text("name")? {
         None | Some("") => Err(ApiError::missing(fields.name("name"))),
         Some(name) if name.len() > TOOL_NAME_BYTES_MAX => {
-            let message = format!(
-                "{place}.name has {} bytes, expected at most {TOOL_NAME_BYTES_MAX}",
-                name.len()
-            );
-            Err(ApiError::wrong_value(fields.name("name"), message))
+            let param = fields.name("name");
+            let found = name.len();
+            let message =
+                format!("{param} has {found} bytes, expected at most {TOOL_NAME_BYTES_MAX}");
+            Err(ApiError::wrong_value(param, message))
         }
         Some(name) => Ok(Tool { name: name.to_owned(), parameters }),
     }

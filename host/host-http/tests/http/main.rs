@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod anthropic;
+#[cfg(test)]
 mod chat;
 #[cfg(test)]
 mod completions;

@@ -1,0 +1,128 @@
+//! The JSON of answers, as Anthropic's Messages API has it.
+//!
+//! Plain shapes that are made by hand from the inner types. Nothing here reads a request.
+
+use host_generation::FinishReason;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// An answer, whole or as it begins.
+#[derive(Debug, Serialize)]
+pub(super) struct Message<'a> {
+    pub(super) id: &'a str,
+    pub(super) r#type: &'static str,
+    pub(super) role: &'static str,
+    pub(super) model: &'a str,
+    pub(super) content: Vec<Block>,
+    #[serde(flatten)]
+    pub(super) ending: Ending,
+    pub(super) usage: Usage,
+}
+
+/// A block of content.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum Block {
+    Text { text: String },
+    ToolUse { id: String, name: String, input: Map<String, Value> },
+}
+
+/// Why an answer ended; nulls as long as it has not.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Ending {
+    stop_reason: Option<&'static str>,
+    stop_sequence: Option<String>,
+}
+
+impl Ending {
+    pub(super) fn new(reason: FinishReason, stop_sequence: Option<String>) -> Self {
+        let stop_reason = match reason {
+            FinishReason::Stop if stop_sequence.is_some() => "stop_sequence",
+            FinishReason::Stop => "end_turn",
+            FinishReason::Length => "max_tokens",
+            FinishReason::ToolCalls => "tool_use",
+        };
+        Self { stop_reason: Some(stop_reason), stop_sequence }
+    }
+}
+
+/// Tokens of an answer. Those found in the prefix cache are not counted as input again.
+#[derive(Debug, Serialize)]
+pub(super) struct Usage {
+    input_tokens: usize,
+    output_tokens: usize,
+    cache_read_input_tokens: usize,
+}
+
+impl Usage {
+    pub(super) fn new(prompt: usize, completion: usize, cached: usize) -> Self {
+        Self {
+            input_tokens: prompt - cached,
+            output_tokens: completion,
+            cache_read_input_tokens: cached,
+        }
+    }
+}
+
+/// What is new in a block.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum BlockDelta {
+    TextDelta { text: String },
+    InputJsonDelta { partial_json: String },
+}
+
+/// An event about a block.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum BlockEvent {
+    ContentBlockStart { index: usize, content_block: Block },
+    ContentBlockDelta { index: usize, delta: BlockDelta },
+    ContentBlockStop { index: usize },
+}
+
+impl BlockEvent {
+    /// Its type, which is also the event's name.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::ContentBlockStart { .. } => "content_block_start",
+            Self::ContentBlockDelta { .. } => "content_block_delta",
+            Self::ContentBlockStop { .. } => "content_block_stop",
+        }
+    }
+}
+
+/// An event about the whole message.
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub(super) enum MessageEvent<'a> {
+    MessageStart { message: Message<'a> },
+    MessageDelta { delta: Ending, usage: Usage },
+    MessageStop,
+}
+
+impl MessageEvent<'_> {
+    /// Its type, which is also the event's name.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::MessageStart { .. } => "message_start",
+            Self::MessageDelta { .. } => "message_delta",
+            Self::MessageStop => "message_stop",
+        }
+    }
+}
+
+/// The body of an error.
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorBody<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) error: ErrorDetail<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) request_id: Option<&'a str>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorDetail<'a> {
+    pub(super) r#type: &'static str,
+    pub(super) message: &'a str,
+}
