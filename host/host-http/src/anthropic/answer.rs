@@ -79,7 +79,7 @@ impl EventWriter for MessageWriter {
     fn write(&mut self, event: GenerationEvent, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.has_begun, true) {
             let message = opening(&self.head, self.prompt);
-            write_message(&MessageEvent::MessageStart { message }, out);
+            write_message(&MessageEvent::Start { message }, out);
         }
         match event {
             GenerationEvent::Delta { delta, .. } => write_blocks(&self.blocks.add(delta), out),
@@ -93,7 +93,7 @@ impl EventWriter for MessageWriter {
                 write_blocks(&self.blocks.end(), out);
                 let delta = Ending::new(reason, stop_sequence);
                 let usage = Usage::new(self.prompt, completion_tokens, cached_tokens);
-                write_message(&MessageEvent::MessageDelta { delta, usage }, out);
+                write_message(&MessageEvent::Delta { delta, usage }, out);
             }
             GenerationEvent::Failed { error, .. } => {
                 write_event("error", &error::body(&error.into(), None), out);
@@ -102,7 +102,7 @@ impl EventWriter for MessageWriter {
     }
 
     fn write_end(&mut self, out: &mut Vec<u8>) {
-        write_message(&MessageEvent::MessageStop, out);
+        write_message(&MessageEvent::Stop, out);
     }
 }
 

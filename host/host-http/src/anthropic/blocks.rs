@@ -37,7 +37,7 @@ impl Blocks {
         if !delta.text.is_empty() {
             self.open_text(&mut events);
             let delta = BlockDelta::TextDelta { text: delta.text };
-            events.push(BlockEvent::ContentBlockDelta { index: self.ended, delta });
+            events.push(BlockEvent::Delta { index: self.ended, delta });
         }
         for ToolCallDelta { name, arguments, .. } in new {
             let (id, name) = (random_id("toolu_"), name.unwrap_or_default());
@@ -67,19 +67,19 @@ impl Blocks {
 
     fn begin(&mut self, kind: Kind, content_block: Block, events: &mut Vec<BlockEvent>) {
         self.open = Some(kind);
-        events.push(BlockEvent::ContentBlockStart { index: self.ended, content_block });
+        events.push(BlockEvent::Start { index: self.ended, content_block });
     }
 
     fn grow_input(&mut self, partial_json: String, events: &mut Vec<BlockEvent>) {
         if !partial_json.is_empty() {
             let delta = BlockDelta::InputJsonDelta { partial_json };
-            events.push(BlockEvent::ContentBlockDelta { index: self.ended, delta });
+            events.push(BlockEvent::Delta { index: self.ended, delta });
         }
     }
 
     fn close(&mut self, events: &mut Vec<BlockEvent>) {
         if self.open.take().is_some() {
-            events.push(BlockEvent::ContentBlockStop { index: self.ended });
+            events.push(BlockEvent::Stop { index: self.ended });
             self.ended += 1;
         }
     }
@@ -91,19 +91,19 @@ pub(super) fn gather(events: Vec<BlockEvent>) -> Vec<Block> {
     let mut json = String::new();
     for event in events {
         match (event, blocks.last_mut()) {
-            (BlockEvent::ContentBlockStart { content_block, .. }, _) => blocks.push(content_block),
-            (BlockEvent::ContentBlockDelta { delta, .. }, last) => match (delta, last) {
+            (BlockEvent::Start { content_block, .. }, _) => blocks.push(content_block),
+            (BlockEvent::Delta { delta, .. }, last) => match (delta, last) {
                 (BlockDelta::TextDelta { text: more }, Some(Block::Text { text })) => {
                     text.push_str(&more);
                 }
                 (BlockDelta::InputJsonDelta { partial_json }, _) => json.push_str(&partial_json),
                 (BlockDelta::TextDelta { .. }, _) => {}
             },
-            (BlockEvent::ContentBlockStop { .. }, Some(Block::ToolUse { input, .. })) => {
+            (BlockEvent::Stop { .. }, Some(Block::ToolUse { input, .. })) => {
                 // Arguments that were cut off by the token limit are no object, and cannot be sent.
                 *input = serde_json::from_str(&std::mem::take(&mut json)).unwrap_or_default();
             }
-            (BlockEvent::ContentBlockStop { .. }, _) => {}
+            (BlockEvent::Stop { .. }, _) => {}
         }
     }
     blocks

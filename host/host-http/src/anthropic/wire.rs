@@ -74,40 +74,46 @@ pub(super) enum BlockDelta {
 
 /// An event about a block.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 pub(super) enum BlockEvent {
-    ContentBlockStart { index: usize, content_block: Block },
-    ContentBlockDelta { index: usize, delta: BlockDelta },
-    ContentBlockStop { index: usize },
+    #[serde(rename = "content_block_start")]
+    Start { index: usize, content_block: Block },
+    #[serde(rename = "content_block_delta")]
+    Delta { index: usize, delta: BlockDelta },
+    #[serde(rename = "content_block_stop")]
+    Stop { index: usize },
 }
 
 impl BlockEvent {
     /// Its type, which is also the event's name.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::ContentBlockStart { .. } => "content_block_start",
-            Self::ContentBlockDelta { .. } => "content_block_delta",
-            Self::ContentBlockStop { .. } => "content_block_stop",
+            Self::Start { .. } => "content_block_start",
+            Self::Delta { .. } => "content_block_delta",
+            Self::Stop { .. } => "content_block_stop",
         }
     }
 }
 
 /// An event about the whole message.
 #[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 pub(super) enum MessageEvent<'a> {
-    MessageStart { message: Message<'a> },
-    MessageDelta { delta: Ending, usage: Usage },
-    MessageStop,
+    #[serde(rename = "message_start")]
+    Start { message: Message<'a> },
+    #[serde(rename = "message_delta")]
+    Delta { delta: Ending, usage: Usage },
+    #[serde(rename = "message_stop")]
+    Stop,
 }
 
 impl MessageEvent<'_> {
     /// Its type, which is also the event's name.
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Self::MessageStart { .. } => "message_start",
-            Self::MessageDelta { .. } => "message_delta",
-            Self::MessageStop => "message_stop",
+            Self::Start { .. } => "message_start",
+            Self::Delta { .. } => "message_delta",
+            Self::Stop => "message_stop",
         }
     }
 }
