@@ -18,8 +18,9 @@ fn saying(answer: &str) -> TestHost {
 
 /// The conversation of [`chat`], with room for an answer.
 fn ask(more: Value) -> Value {
+    let Value::Object(more) = more else { unreachable!("fields of a request: {more}") };
     let mut body = chat(json!({"max_tokens": 300, "temperature": 0}));
-    body.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+    body.as_object_mut().expect("an object").extend(more);
     body
 }
 

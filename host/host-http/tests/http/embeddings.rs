@@ -2,6 +2,8 @@
 
 use expect_test::expect;
 use host_generation::EMBEDDING_TEXTS_MAX;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::fake::{self, FakeModel};
@@ -252,6 +254,10 @@ async fn a_client_that_leaves_cancels_its_texts() {
                 () = tokio::task::yield_now() => {}
             }
         }
+        // The thread that handed the texts over may still be on its way back; what it holds is
+        // dropped with it, so that leaving before would cancel a little later.
+        let back = tokio::time::timeout(Duration::from_millis(300), &mut waiting);
+        assert!(back.await.is_err(), "the gate is closed");
     }
     drop(gate);
     host.wait_idle();
