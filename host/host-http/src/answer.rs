@@ -1,23 +1,16 @@
 //! Sends a generation's events as one JSON answer or as an event stream.
 //!
 //! Both are made from the same events and differ in nothing but when they are sent. What chat and
-//! text completions have of their own is a [`Form`]. A client that leaves drops the answer, and with
-//! it the generation.
+//! text completions have of their own is a [`Form`].
 
 use std::collections::BTreeMap;
-use std::convert::Infallible;
-use std::pin::Pin;
-use std::task::{Context, Poll};
 
-use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use host_generation::{Delta, FinishReason, GenerationEvent, TokenPiece, ToolCallDelta};
 use serde::Serialize;
-use tokio_stream::Stream;
 
 use crate::error::{ApiError, ErrorBody};
-use crate::limits::CHUNK_BYTES;
+use crate::event_stream::{self, EventWriter, write_data};
 use crate::merge::MergedStream;
 use crate::wire::{self, Envelope, PromptDetails, Usage};
 
@@ -126,59 +119,32 @@ async fn whole<F: Form>(mut job: Job<F>) -> Result<Response, ApiError> {
 }
 
 fn streamed<F: Form>(job: Job<F>, include_usage: bool) -> Response {
-    let count = job.stream.choice_count();
-    let events = EventStream {
+    let writer = ChunkWriter {
         usage: Tally::new(&job.stream),
-        job,
+        opened: vec![false; job.stream.choice_count()],
+        head: job.head,
+        form: job.form,
         include_usage,
-        opened: vec![false; count],
-        ended: false,
     };
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
-        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
-        // Proxies that buffer would turn the stream into one late answer.
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    (headers, Body::from_stream(events)).into_response()
+    event_stream::streamed(job.stream, writer)
 }
 
-/// The answer as server-sent events.
-struct EventStream<F> {
-    job: Job<F>,
+/// The answer as chunks.
+struct ChunkWriter<F> {
+    head: Head,
+    form: F,
     include_usage: bool,
     usage: Tally,
     /// Which choices have had their opening.
     opened: Vec<bool>,
-    ended: bool,
 }
 
-impl<F: Form> Stream for EventStream<F> {
-    type Item = Result<Bytes, Infallible>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut out = Vec::new();
-        while !self.ended && out.len() < CHUNK_BYTES {
-            match self.job.stream.poll_next(cx) {
-                Poll::Ready(Some(event)) => self.write(event, &mut out),
-                Poll::Ready(None) => self.write_end(&mut out),
-                Poll::Pending => break,
-            }
-        }
-        match (out.is_empty(), self.ended) {
-            (false, _) => Poll::Ready(Some(Ok(out.into()))),
-            (true, true) => Poll::Ready(None),
-            (true, false) => Poll::Pending,
-        }
-    }
-}
-
-impl<F: Form> EventStream<F> {
+impl<F: Form> EventWriter for ChunkWriter<F> {
     fn write(&mut self, event: GenerationEvent, out: &mut Vec<u8>) {
         match event {
             GenerationEvent::Delta { choice, delta } => {
                 self.open(choice, out);
-                let chunk = self.job.form.delta(choice, delta);
+                let chunk = self.form.delta(choice, delta);
                 self.write_chunk(&[chunk], out);
             }
             GenerationEvent::Finished { choice, reason, completion_tokens, cached_tokens } => {
@@ -187,13 +153,22 @@ impl<F: Form> EventStream<F> {
                 self.write_chunk(&[F::closing(choice, reason)], out);
             }
             GenerationEvent::Failed { error, .. } => {
-                let error = ApiError::from(error);
-                write_event(&ErrorBody { error: &error }, out);
-                self.ended = true;
+                write_data(&ErrorBody { error: &ApiError::from(error) }, out);
             }
         }
     }
 
+    fn write_end(&mut self, out: &mut Vec<u8>) {
+        if self.include_usage {
+            let usage = Some(Some(self.usage.usage()));
+            let choices: &[F::Chunk] = &[];
+            write_data(&self.head.envelope(F::CHUNK_OBJECT, choices, usage), out);
+        }
+        out.extend_from_slice(b"data: [DONE]\n\n");
+    }
+}
+
+impl<F: Form> ChunkWriter<F> {
     fn open(&mut self, choice: usize, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.opened[choice], true)
             && let Some(chunk) = F::opening(choice)
@@ -205,24 +180,8 @@ impl<F: Form> EventStream<F> {
     fn write_chunk(&self, choices: &[F::Chunk], out: &mut Vec<u8>) {
         // With a usage chunk to come, the others say that theirs is not it.
         let usage = self.include_usage.then_some(None);
-        write_event(&self.job.head.envelope(F::CHUNK_OBJECT, choices, usage), out);
+        write_data(&self.head.envelope(F::CHUNK_OBJECT, choices, usage), out);
     }
-
-    fn write_end(&mut self, out: &mut Vec<u8>) {
-        if self.include_usage {
-            let usage = Some(Some(self.usage.usage()));
-            let choices: &[F::Chunk] = &[];
-            write_event(&self.job.head.envelope(F::CHUNK_OBJECT, choices, usage), out);
-        }
-        out.extend_from_slice(b"data: [DONE]\n\n");
-        self.ended = true;
-    }
-}
-
-fn write_event(body: &impl Serialize, out: &mut Vec<u8>) {
-    out.extend_from_slice(b"data: ");
-    out.extend_from_slice(&wire::to_json(body));
-    out.extend_from_slice(b"\n\n");
 }
 
 impl Head {

@@ -7,7 +7,7 @@ use host_generation::{
     TokenPiece,
 };
 
-use crate::answer::{Form, Gathered, Job, respond};
+use crate::answer::{Form, Gathered, Head, Job, respond};
 use crate::body;
 use crate::error::ApiError;
 use crate::fields::Fields;
@@ -33,25 +33,30 @@ pub(crate) async fn chat(
 fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<ChatForm>, ApiError> {
     let object = body::parse(bytes)?;
     let fields = Fields::of_request(&object);
-    let generator = state.generator(fields.text("model")?)?;
-    let chat = chat_prompt(&fields)?;
-    let logprobs = logprobs(&fields)?;
     let delivery = sampling::delivery(&fields)?;
-    let mut request = sampling::request(&fields, generator.limits().vocab_size)?;
+    let form = ChatForm { logprobs: logprobs(&fields)?.is_some() };
+    let (stream, head) = submit(state, &fields, "chatcmpl-")?;
+    Ok(Job { stream, head, form, delivery })
+}
+
+/// Has a conversation answered; the answer's id begins with `id_prefix`.
+pub(crate) fn submit(
+    state: &AppState,
+    fields: &Fields<'_>,
+    id_prefix: &str,
+) -> Result<(MergedStream, Head), ApiError> {
+    let generator = state.generator(fields.text("model")?)?;
+    let chat = chat_prompt(fields)?;
+    let mut request = sampling::request(fields, generator.limits().vocab_size)?;
+    request.tokens_max = tokens_max(fields)?;
+    request.logprobs = logprobs(fields)?;
+    request.tools = tools::tools(fields)?;
     let text = generator.render_chat(&chat)?;
     // The template writes the special tokens itself.
     request.prompt = Prompt::Text { text, add_special: false };
-    request.tokens_max = tokens_max(&fields)?;
-    request.logprobs = logprobs;
-    request.tools = tools::tools(&fields)?;
     let choices = request.choices;
     let stream = generator.submit(request)?;
-    Ok(Job {
-        stream: MergedStream::new(vec![stream], choices),
-        head: head(&generator, "chatcmpl-"),
-        form: ChatForm { logprobs: logprobs.is_some() },
-        delivery,
-    })
+    Ok((MergedStream::new(vec![stream], choices), head(&generator, id_prefix)))
 }
 
 /// The conversation of a request, with the tools and the variables that it brings.

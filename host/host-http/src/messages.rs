@@ -19,12 +19,13 @@ pub(crate) fn messages(fields: &Fields<'_>) -> Result<Vec<Value>, ApiError> {
         let message = format!("messages has {count} entries, expected 1 to {MESSAGES_MAX}");
         return Err(ApiError::wrong_value("messages", message));
     }
-    messages.iter().enumerate().map(|(index, message)| one(index, message)).collect()
+    let one = |(index, message)| message_at(&format!("messages[{index}]"), message);
+    messages.iter().enumerate().map(one).collect()
 }
 
-fn one(index: usize, message: &Value) -> Result<Value, ApiError> {
-    let place = format!("messages[{index}]");
-    let fields = Fields::of_object(message, &place)?;
+/// The message at this place of a request.
+pub(crate) fn message_at(place: &str, message: &Value) -> Result<Value, ApiError> {
+    let fields = Fields::of_object(message, place)?;
     let role = fields.text("role")?.ok_or_else(|| ApiError::missing(fields.name("role")))?;
     if !ROLES.contains(&role) {
         let expected = ROLES.join(", ");

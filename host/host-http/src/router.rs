@@ -9,10 +9,10 @@ use axum::routing::{get, post};
 use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::{chat, completions, embeddings, front, models, operations, plugins, tokens};
+use crate::{chat, completions, embeddings, front, models, operations, plugins, responses, tokens};
 
 /// Every route, as the router and the metrics know it.
-const ROUTES: [&str; 17] = [
+const ROUTES: [&str; 18] = [
     "/",
     "/health",
     "/ready",
@@ -25,6 +25,7 @@ const ROUTES: [&str; 17] = [
     "/v1/plugins/rescan",
     "/v1/chat/completions",
     "/v1/completions",
+    "/v1/responses",
     "/v1/embeddings",
     "/tokenize",
     "/detokenize",
@@ -47,6 +48,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/plugins/rescan", post(plugins::rescan))
         .route("/v1/chat/completions", post(chat::chat))
         .route("/v1/completions", post(completions::completions))
+        .route("/v1/responses", post(responses::responses))
         .route("/v1/embeddings", post(embeddings::embeddings))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))

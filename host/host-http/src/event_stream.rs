@@ -1,0 +1,78 @@
+//! Sends a generation's events as server-sent events.
+//!
+//! What an endpoint's events say is its [`EventWriter`]'s; here they are only gathered and sent. A
+//! client that leaves drops the stream, and with it the generation.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use host_generation::GenerationEvent;
+use serde::Serialize;
+use tokio_stream::Stream;
+
+use crate::limits::CHUNK_BYTES;
+use crate::merge::MergedStream;
+use crate::wire;
+
+/// Writes the events of a stream in an endpoint's words.
+pub(crate) trait EventWriter: Send + Unpin + 'static {
+    /// Writes what happened. A failure is the last that is written.
+    fn write(&mut self, event: GenerationEvent, out: &mut Vec<u8>);
+    /// Writes the last words of a stream that did not fail.
+    fn write_end(&mut self, out: &mut Vec<u8>);
+}
+
+/// An answer that is sent while it is made.
+pub(crate) fn streamed(stream: MergedStream, writer: impl EventWriter) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+        // Proxies that buffer would turn the stream into one late answer.
+        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ];
+    let events = EventStream { stream, writer, ended: false };
+    (headers, Body::from_stream(events)).into_response()
+}
+
+/// Writes the data of an event.
+pub(crate) fn write_data(body: &impl Serialize, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"data: ");
+    out.extend_from_slice(&wire::to_json(body));
+    out.extend_from_slice(b"\n\n");
+}
+
+struct EventStream<W> {
+    stream: MergedStream,
+    writer: W,
+    ended: bool,
+}
+
+impl<W: EventWriter> Stream for EventStream<W> {
+    type Item = Result<Bytes, Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let mut out = Vec::new();
+        while !self.ended && out.len() < CHUNK_BYTES {
+            match self.stream.poll_next(cx) {
+                Poll::Ready(Some(event)) => {
+                    self.ended = matches!(event, GenerationEvent::Failed { .. });
+                    self.writer.write(event, &mut out);
+                }
+                Poll::Ready(None) => {
+                    self.ended = true;
+                    self.writer.write_end(&mut out);
+                }
+                Poll::Pending => break,
+            }
+        }
+        match (out.is_empty(), self.ended) {
+            (false, _) => Poll::Ready(Some(Ok(out.into()))),
+            (true, true) => Poll::Ready(None),
+            (true, false) => Poll::Pending,
+        }
+    }
+}
