@@ -51,10 +51,8 @@ fn add(place: &str, item: &Value, messages: &mut Vec<Value>) -> Result<(), ApiEr
             let output = output.ok_or_else(|| ApiError::missing(fields.name("output")))?;
             let content = content_of_chat(output);
             let message = json!({"role": "tool", "tool_call_id": id, "content": content});
-            messages
-                .push(message_at(place, &message).map_err(|error| {
-                    error.renamed(|param| param.replace(".content", ".output"))
-                })?);
+            let named = |error: ApiError| error.renamed(|it| it.replace(".content", ".output"));
+            messages.push(message_at(place, &message).map_err(named)?);
         }
         // What a model thought is not shown to it again.
         "reasoning" => {}
