@@ -6,7 +6,7 @@ use host_http::HttpOptions;
 use serde_json::{Value, json};
 
 use crate::fake::{self, FakeModel};
-use crate::test_host::{Answer, TestHost, chat, completion, get, post};
+use crate::test_host::{Answer, TestHost, chat, completion, get, post, response};
 
 const CHAT: &str = "/v1/chat/completions";
 const TEXT: &str = "/v1/completions";
@@ -167,13 +167,6 @@ async fn chat_fields_are_refused_by_name() {
 
 #[tokio::test]
 async fn response_fields_are_refused_by_name() {
-    let good = |more: Value| {
-        let mut body = json!({"model": "fake", "input": "hi"});
-        if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
-            body.extend(more);
-        }
-        body
-    };
     let items = |item: Value| json!({ "input": [{"role": "user", "content": "hi"}, item] });
     let content = |content: Value| items(json!({"role": "user", "content": content}));
     let output = json!({"type": "function_call_output", "call_id": "a", "output": 1});
@@ -211,7 +204,7 @@ async fn response_fields_are_refused_by_name() {
         (format(json!({"type": "json_schema", "schema": {"type": "nope"}})), VALUE, "text.format"),
         (json!({"input": "word ".repeat(1000)}), "context_length_exceeded", "input"),
     ];
-    check_rows("/v1/responses", good, &rows).await;
+    check_rows("/v1/responses", response, &rows).await;
 }
 
 #[tokio::test]

@@ -4,21 +4,12 @@ use expect_test::expect;
 use serde_json::{Value, json};
 
 use crate::fake::FakeModel;
-use crate::test_host::{CHAT_TOKENS, TestHost, chat_script, event};
+use crate::test_host::{CHAT_TOKENS, TestHost, chat_script, event, response};
 
 const PATH: &str = "/v1/responses";
 
 fn saying(answer: &str) -> TestHost {
     TestHost::saying(&chat_script(answer))
-}
-
-/// The conversation of one word that chat scripts answer.
-fn hi(more: Value) -> Value {
-    let mut body = json!({"model": "fake", "input": "hi", "temperature": 0});
-    if let (Some(body), Value::Object(more)) = (body.as_object_mut(), more) {
-        body.extend(more);
-    }
-    body
 }
 
 fn weather() -> Value {
@@ -73,7 +64,7 @@ async fn events(host: &TestHost, mut body: Value) -> Vec<Value> {
 #[tokio::test]
 async fn a_whole_answer_has_the_shape_of_openai() {
     let more = json!({"metadata": {"a": "b"}, "instructions": null, "store": true, "user": "me"});
-    let answer = saying("hello").ok(PATH, &hi(more)).await;
+    let answer = saying("hello").ok(PATH, &response(more)).await;
     let pretty = serde_json::to_string_pretty(&stable(answer)).expect("JSON") + "\n";
     expect![[r#"
         {
@@ -136,7 +127,7 @@ async fn a_whole_answer_has_the_shape_of_openai() {
 
 #[tokio::test]
 async fn a_stream_has_the_shape_of_openai() {
-    let events = events(&saying("hello"), hi(json!({"max_output_tokens": 2}))).await;
+    let events = events(&saying("hello"), response(json!({"max_output_tokens": 2}))).await;
     let lines = events.into_iter().map(|event| {
         let mut event = stable(event);
         if event["response"].is_object() {
@@ -163,8 +154,8 @@ async fn a_stream_has_the_shape_of_openai() {
 /// were done, and in the sum of its deltas.
 async fn check_equal(answer: &str, more: Value) -> Value {
     let host = saying(answer);
-    let whole = stable(host.ok(PATH, &hi(more.clone())).await);
-    let events: Vec<Value> = events(&host, hi(more)).await.into_iter().map(stable).collect();
+    let whole = stable(host.ok(PATH, &response(more.clone())).await);
+    let events: Vec<Value> = events(&host, response(more)).await.into_iter().map(stable).collect();
     let last = events.last().expect("events");
     assert_eq!(last["response"], whole);
     assert_eq!(last["type"], format!("response.{}", whole["status"].as_str().expect("a status")));
@@ -248,7 +239,7 @@ async fn a_format_is_kept() {
 #[tokio::test]
 async fn a_stream_that_fails_says_so_last() {
     let model = FakeModel::saying(&chat_script("hello")).failing_after(3, false);
-    let events = events(&TestHost::serving(model), hi(json!({}))).await;
+    let events = events(&TestHost::serving(model), response(json!({}))).await;
     let last = events.last().expect("events");
     assert_eq!(
         (&last["type"], &last["response"]["status"]),
@@ -266,9 +257,9 @@ async fn a_stream_that_fails_says_so_last() {
 async fn instructions_and_items_are_the_conversation_of_chat() {
     let host = saying("hello");
     let items = json!([{"role": "user", "content": [{"type": "input_text", "text": "hi"}]}]);
-    let answer = host.ok(PATH, &hi(json!({"input": items}))).await;
+    let answer = host.ok(PATH, &response(json!({"input": items}))).await;
     assert_eq!(answer["usage"]["input_tokens"], CHAT_TOKENS);
-    let answer = host.ok(PATH, &hi(json!({"input": items, "instructions": "be kind"}))).await;
+    let answer = host.ok(PATH, &response(json!({"input": items, "instructions": "be kind"}))).await;
     let messages = json!([
         {"role": "system", "content": "be kind"}, {"role": "user", "content": "hi"}
     ]);
