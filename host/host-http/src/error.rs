@@ -136,6 +136,14 @@ impl ApiError {
         Self { param: Some(param.into()), ..self }
     }
 
+    /// The same error in the words of a request whose fields have other names.
+    pub(crate) fn renamed(self, rename: impl FnOnce(&str) -> String) -> Self {
+        let Some(old) = &self.param else { return self };
+        let new = rename(old);
+        let message = self.message.replacen(&**old, &new, 1).into();
+        Self { param: Some(new.into()), message, ..self }
+    }
+
     /// Its code, which labels the metrics.
     pub(crate) fn code(&self) -> &'static str {
         self.code

@@ -29,6 +29,7 @@ mod models;
 mod operations;
 mod plugins;
 mod prompts;
+mod responses;
 mod router;
 mod sampling;
 mod server;

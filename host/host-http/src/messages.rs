@@ -13,7 +13,8 @@ const ROLES: [&str; 6] = ["system", "developer", "user", "assistant", "tool", "f
 
 /// The messages of a request.
 pub(crate) fn messages(fields: &Fields<'_>) -> Result<Vec<Value>, ApiError> {
-    list(fields)?.iter().enumerate().map(|(index, message)| one(index, message)).collect()
+    let one = |(index, message)| message_at(&format!("messages[{index}]"), message);
+    list(fields)?.iter().enumerate().map(one).collect()
 }
 
 /// The messages as they were sent, at least one.
@@ -27,9 +28,9 @@ pub(crate) fn list<'a>(fields: &Fields<'a>) -> Result<&'a [Value], ApiError> {
     Ok(messages)
 }
 
-fn one(index: usize, message: &Value) -> Result<Value, ApiError> {
-    let place = format!("messages[{index}]");
-    let fields = Fields::of_object(message, &place)?;
+/// The message at this place of a request.
+pub(crate) fn message_at(place: &str, message: &Value) -> Result<Value, ApiError> {
+    let fields = Fields::of_object(message, place)?;
     let role = fields.text("role")?.ok_or_else(|| ApiError::missing(fields.name("role")))?;
     if !ROLES.contains(&role) {
         let expected = ROLES.join(", ");

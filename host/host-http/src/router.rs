@@ -9,10 +9,12 @@ use axum::routing::{get, post};
 use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::{anthropic, chat, completions, embeddings, front, models, operations, plugins, tokens};
+use crate::{
+    anthropic, chat, completions, embeddings, front, models, operations, plugins, responses, tokens,
+};
 
 /// Every route, as the router and the metrics know it.
-const ROUTES: [&str; 19] = [
+const ROUTES: [&str; 20] = [
     "/",
     "/health",
     "/ready",
@@ -25,6 +27,7 @@ const ROUTES: [&str; 19] = [
     "/v1/plugins/rescan",
     "/v1/chat/completions",
     "/v1/completions",
+    "/v1/responses",
     "/v1/embeddings",
     "/v1/messages",
     "/v1/messages/count_tokens",
@@ -49,6 +52,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/plugins/rescan", post(plugins::rescan))
         .route("/v1/chat/completions", post(chat::chat))
         .route("/v1/completions", post(completions::completions))
+        .route("/v1/responses", post(responses::responses))
         .route("/v1/embeddings", post(embeddings::embeddings))
         .route("/v1/messages", post(anthropic::messages))
         .route("/v1/messages/count_tokens", post(anthropic::count_tokens))

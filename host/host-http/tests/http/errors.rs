@@ -6,7 +6,7 @@ use host_http::HttpOptions;
 use serde_json::{Value, json};
 
 use crate::fake::{self, FakeModel};
-use crate::test_host::{Answer, TestHost, chat, completion, get, post};
+use crate::test_host::{Answer, TestHost, chat, completion, get, post, response};
 
 const CHAT: &str = "/v1/chat/completions";
 const TEXT: &str = "/v1/completions";
@@ -163,6 +163,48 @@ async fn chat_fields_are_refused_by_name() {
         (content(json!("word ".repeat(100_000))), "context_length_exceeded", "messages"),
     ];
     check_rows(CHAT, chat, &rows).await;
+}
+
+#[tokio::test]
+async fn response_fields_are_refused_by_name() {
+    let items = |item: Value| json!({ "input": [{"role": "user", "content": "hi"}, item] });
+    let content = |content: Value| items(json!({"role": "user", "content": content}));
+    let output = json!({"type": "function_call_output", "call_id": "a", "output": 1});
+    let tools = |tool: Value| json!({ "tools": [tool] });
+    let format = |format: Value| json!({"text": {"format": format}});
+    let rows = [
+        (json!({"input": null}), MISSING, "input"),
+        (json!({"input": 1}), TYPE, "input"),
+        (json!({"input": []}), VALUE, "input"),
+        (json!({"instructions": 1}), TYPE, "instructions"),
+        (items(json!(1)), TYPE, "input[1]"),
+        (items(json!({})), MISSING, "input[1].role"),
+        (items(json!({"role": "pirate", "content": "x"})), VALUE, "input[1].role"),
+        (items(json!({"type": "item_reference", "id": "x"})), UNSUPPORTED, "input[1].type"),
+        (items(json!({"type": "function_call", "name": "f"})), MISSING, "input[1].call_id"),
+        (items(output), TYPE, "input[1].output"),
+        (content(json!(5)), TYPE, "input[1].content"),
+        (content(json!([{"type": "input_text"}])), MISSING, "input[1].content[0].text"),
+        (content(json!([{"type": "input_image"}])), UNSUPPORTED, "input[1].content[0].type"),
+        (json!({"previous_response_id": "resp_1"}), UNSUPPORTED, "previous_response_id"),
+        (json!({"conversation": "conv_1"}), UNSUPPORTED, "conversation"),
+        (json!({"background": true}), UNSUPPORTED, "background"),
+        (json!({"max_output_tokens": 0}), VALUE, "max_output_tokens"),
+        (json!({"temperature": 2.1}), VALUE, "temperature"),
+        (json!({"metadata": "x"}), TYPE, "metadata"),
+        (json!({"stream": "maybe"}), TYPE, "stream"),
+        (tools(json!({"type": "web_search"})), UNSUPPORTED, "tools[0].type"),
+        (tools(json!({"type": "function"})), MISSING, "tools[0].name"),
+        (json!({"tool_choice": "sometimes"}), VALUE, "tool_choice"),
+        (json!({"tool_choice": {"type": "mcp"}}), UNSUPPORTED, "tool_choice.type"),
+        (json!({"tool_choice": {"type": "function", "name": "g"}}), VALUE, "tool_choice"),
+        (format(json!("yaml")), TYPE, "text.format"),
+        (format(json!({"type": "yaml"})), VALUE, "text.format.type"),
+        (format(json!({"type": "json_schema", "name": "x"})), MISSING, "text.format.schema"),
+        (format(json!({"type": "json_schema", "schema": {"type": "nope"}})), VALUE, "text.format"),
+        (json!({"input": "word ".repeat(1000)}), "context_length_exceeded", "input"),
+    ];
+    check_rows("/v1/responses", response, &rows).await;
 }
 
 #[tokio::test]

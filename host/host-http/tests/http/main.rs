@@ -27,6 +27,8 @@ mod grammar;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod responses;
+#[cfg(test)]
 mod service;
 #[cfg(test)]
 mod test_host;

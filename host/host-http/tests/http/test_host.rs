@@ -190,6 +190,11 @@ pub(crate) fn chat(more: Value) -> Value {
     with(json!({"model": "fake", "messages": [{"role": "user", "content": "hi"}]}), more)
 }
 
+/// The same conversation for the Responses API.
+pub(crate) fn response(more: Value) -> Value {
+    with(json!({"model": "fake", "input": "hi", "temperature": 0}), more)
+}
+
 /// The script of a model that answers that conversation with `answer`.
 pub(crate) fn chat_script(answer: &str) -> String {
     format!("{}{answer}", ".".repeat(CHAT_TOKENS))
