@@ -10,10 +10,10 @@ TESTED = $(MEMBERS) --exclude compute-suite
 EXT = $(if $(filter Darwin,$(shell uname -s)),dylib,so)
 ARGS ?=
 
-.PHONY: help check dev build test test-prebuild test-candle test-neon fmt fmt-check lint ci serve run bench clean
+.PHONY: help check dev build test test-prebuild test-candle test-neon fmt fmt-check lint ci serve run bench bench-kernels clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: ## type-check everything
 	$(CARGO) check $(MEMBERS) --all-targets --locked
@@ -87,6 +87,9 @@ run: build ## make run MODEL=path PROMPT='..': one answer, or a chat without PRO
 bench: build ## make bench MODEL=path [ARGS="--vs URL"]: speed, alone or beside another server
 	@test -n "$(MODEL)" || { echo "make bench MODEL=path/to/model.gguf" >&2; exit 2; }
 	dist/host bench --plugins dist/plugins "$(MODEL)" $(ARGS)
+
+bench-kernels: ## speed of each kernel beside its stored one; ARGS='q4_0 --write'
+	$(CARGO) bench -p kernels --bench ratios --locked -- $(ARGS)
 
 clean: ## remove what was built
 	$(CARGO) clean

@@ -4,6 +4,7 @@
 #![expect(unsafe_code, reason = "a matmul tile is raw pointers")]
 
 mod attention;
+mod baseline;
 mod golden;
 mod matmul;
 mod ops;
