@@ -50,8 +50,9 @@ pub(super) fn widen<S: Simd>(s: S, kv: KvDtype, row: &[u8], mut put: impl FnMut(
         KvDtype::Bf16 => chunks::<BF16_BYTES>(row, |i, block| {
             let both = s.load(block);
             let upper = s.and(both, s.splat_i32(0xffff_0000_u32.cast_signed()));
-            put(2 * i, s.as_f32(s.shl(both, 16)));
-            put(2 * i + 1, s.as_f32(upper));
+            for (half, bits) in [s.shl(both, 16), upper].into_iter().enumerate() {
+                put(2 * i + half, s.as_f32(bits));
+            }
         }),
         KvDtype::Q8_0 => chunks::<Q8_BYTES>(row, |i, block| {
             let scale = s.splat(f16::from_le_bytes([block[0], block[1]]).to_f32());
@@ -63,17 +64,16 @@ pub(super) fn widen<S: Simd>(s: S, kv: KvDtype, row: &[u8], mut put: impl FnMut(
     }
 }
 
-/// Calls `each` with the number and the bytes of each chunk, the last one filled up with zeros.
+/// Calls `each` with the number and the bytes of each chunk, the last one filled up with zeros. It is
+/// called in one place only: a closure that is not inlined is compiled for the plainest machine.
 #[inline(always)]
 fn chunks<const BYTES: usize>(row: &[u8], mut each: impl FnMut(usize, &[u8; BYTES])) {
+    let mut padded = [0; BYTES];
     let (whole, rest) = row.as_chunks::<BYTES>();
-    for (i, bytes) in whole.iter().enumerate() {
+    padded[..rest.len()].copy_from_slice(rest);
+    let last = (!rest.is_empty()).then_some(&padded);
+    for (i, bytes) in whole.iter().chain(last).enumerate() {
         each(i, bytes);
-    }
-    if !rest.is_empty() {
-        let mut bytes = [0; BYTES];
-        bytes[..rest.len()].copy_from_slice(rest);
-        each(whole.len(), &bytes);
     }
 }
 
