@@ -59,7 +59,11 @@ impl Answer {
                 }
                 self.response["usage"] = json!({
                     "input_tokens": self.prompt_tokens,
-                    "input_tokens_details": {"cached_tokens": cached_tokens},
+                    // Clients that check types want a count of writes, which have no price here.
+                    "input_tokens_details": {
+                        "cached_tokens": cached_tokens,
+                        "cache_write_tokens": 0,
+                    },
                     "output_tokens": completion_tokens,
                     "output_tokens_details": {"reasoning_tokens": 0},
                     "total_tokens": self.prompt_tokens + completion_tokens,

@@ -112,7 +112,8 @@ async fn a_whole_answer_has_the_shape_of_openai() {
           "usage": {
             "input_tokens": 21,
             "input_tokens_details": {
-              "cached_tokens": 0
+              "cached_tokens": 0,
+              "cache_write_tokens": 0
             },
             "output_tokens": 6,
             "output_tokens_details": {
