@@ -138,6 +138,11 @@ impl Generator {
         self.inner.chat_template.is_ok()
     }
 
+    /// The chat template as the checkpoint has it, used or not.
+    pub fn chat_template(&self) -> Option<&str> {
+        self.inner.parts.chat_template.as_deref()
+    }
+
     /// Renders a conversation to the prompt the model was trained on.
     ///
     /// # Errors

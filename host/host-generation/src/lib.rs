@@ -41,6 +41,7 @@ pub use limits::{
     STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX,
 };
 pub use models::{ModelEntry, Models};
+pub use python::strftime;
 pub use request::{GenerationRequest, Prompt};
 pub use served::ServedModel;
 pub use shared::ModelState;

@@ -182,7 +182,8 @@ const MONTHS: [&str; 12] = [
 const WEEKDAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 
-fn strftime(format: &str, unix_s: u64) -> String {
+/// A time, in seconds since 1970, as Python's `strftime` writes it in UTC.
+pub fn strftime(format: &str, unix_s: u64) -> String {
     let date = Date::of_day(unix_s / 86_400);
     let (hour, minute, second) = (unix_s / 3600 % 24, unix_s / 60 % 60, unix_s % 60);
     let hour_12 = (hour + 11) % 12 + 1;

@@ -43,14 +43,14 @@ pub(crate) struct Gathered {
 
 impl Gathered {
     /// A stream ends only when each of its choices has, and then says why.
-    const EMPTY: Self = Self {
+    pub(crate) const EMPTY: Self = Self {
         text: String::new(),
         tool_calls: Vec::new(),
         pieces: Vec::new(),
         reason: FinishReason::Stop,
     };
 
-    fn add(&mut self, delta: Delta) {
+    pub(crate) fn add(&mut self, delta: Delta) {
         self.text.push_str(&delta.text);
         self.pieces.extend(delta.tokens);
         for call in delta.tool_calls {

@@ -46,17 +46,26 @@ pub(crate) fn submit(
     id_prefix: &str,
 ) -> Result<(MergedStream, Head), ApiError> {
     let generator = state.generator(fields.text("model")?)?;
-    let chat = chat_prompt(fields)?;
+    let text = generator.render_chat(&chat_prompt(fields)?)?;
+    // The template writes the special tokens itself.
+    submit_prompt(&generator, fields, Prompt::Text { text, add_special: false }, id_prefix)
+}
+
+/// As [`submit`], for a conversation that has been rendered.
+pub(crate) fn submit_prompt(
+    generator: &Generator,
+    fields: &Fields<'_>,
+    prompt: Prompt,
+    id_prefix: &str,
+) -> Result<(MergedStream, Head), ApiError> {
     let mut request = sampling::request(fields, generator.limits().vocab_size)?;
     request.tokens_max = tokens_max(fields)?;
     request.logprobs = logprobs(fields)?;
     request.tools = tools::tools(fields)?;
-    let text = generator.render_chat(&chat)?;
-    // The template writes the special tokens itself.
-    request.prompt = Prompt::Text { text, add_special: false };
+    request.prompt = prompt;
     let choices = request.choices;
     let stream = generator.submit(request)?;
-    Ok((MergedStream::new(vec![stream], choices), head(&generator, id_prefix)))
+    Ok((MergedStream::new(vec![stream], choices), head(generator, id_prefix)))
 }
 
 /// The conversation of a request, with the tools and the variables that it brings.

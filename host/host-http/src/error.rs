@@ -2,7 +2,7 @@
 //!
 //! Clients branch on status and `code`, people read `message`, and libraries point at `param`. Every
 //! refusal of this crate passes through here, so that no path answers in another shape; on the routes
-//! of Anthropic's API the front puts the same words into that API's. Nothing is decided here beyond
+//! of Anthropic's and Ollama's APIs the front puts the same words into theirs. Nothing is decided here beyond
 //! the wire form.
 
 use axum::http::{HeaderValue, StatusCode, header};

@@ -1,4 +1,4 @@
-//! Sends a generation's events as server-sent events.
+//! Sends a generation's events while they come, as server-sent events or as an endpoint has them.
 //!
 //! What an endpoint's events say is its [`EventWriter`]'s; here they are only gathered and sent. A
 //! client that leaves drops the stream, and with it the generation.
@@ -20,6 +20,8 @@ use crate::wire;
 
 /// Writes the events of a stream in an endpoint's words.
 pub(crate) trait EventWriter: Send + Unpin + 'static {
+    const CONTENT_TYPE: &'static str = "text/event-stream; charset=utf-8";
+
     /// Writes what happened. A failure is the last that is written.
     fn write(&mut self, event: GenerationEvent, out: &mut Vec<u8>);
     /// Writes the last words of a stream that did not fail.
@@ -27,9 +29,9 @@ pub(crate) trait EventWriter: Send + Unpin + 'static {
 }
 
 /// An answer that is sent while it is made.
-pub(crate) fn streamed(stream: MergedStream, writer: impl EventWriter) -> Response {
+pub(crate) fn streamed<W: EventWriter>(stream: MergedStream, writer: W) -> Response {
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream; charset=utf-8")),
+        (header::CONTENT_TYPE, HeaderValue::from_static(W::CONTENT_TYPE)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         // Proxies that buffer would turn the stream into one late answer.
         (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),

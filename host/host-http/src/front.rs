@@ -14,6 +14,7 @@ use crate::body::discard;
 use crate::error::ApiError;
 use crate::ids::random_id;
 use crate::limits::REQUEST_ID_BYTES_MAX;
+use crate::ollama;
 use crate::router::route_label;
 use crate::state::AppState;
 
@@ -40,6 +41,8 @@ pub(crate) async fn front(State(state): State<AppState>, request: Request, next:
         }
         if anthropic::ROUTES.contains(&route) {
             anthropic::reshape(&mut response, &error, &request_id);
+        } else if ollama::ROUTES.contains(&route) {
+            ollama::reshape(&mut response, &error);
         }
     }
     tracing::debug!(route, status = status.as_u16(), request_id = ?request_id, "answered");

@@ -1,4 +1,4 @@
-//! The HTTP surface of the host, compatible with OpenAI's and with Anthropic's.
+//! The HTTP surface of the host, compatible with OpenAI's, Anthropic's and Ollama's.
 //!
 //! It turns wire requests into [`host_generation`] requests and their events into JSON or an event
 //! stream, and chooses every status code in one table. It must not know the engine, plugins'
@@ -26,6 +26,7 @@ mod limits;
 mod merge;
 mod messages;
 mod models;
+mod ollama;
 mod operations;
 mod plugins;
 mod prompts;

@@ -10,11 +10,12 @@ use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::{
-    anthropic, chat, completions, embeddings, front, models, operations, plugins, responses, tokens,
+    anthropic, chat, completions, embeddings, front, models, ollama, operations, plugins,
+    responses, tokens,
 };
 
 /// Every route, as the router and the metrics know it.
-const ROUTES: [&str; 20] = [
+const ROUTES: [&str; 25] = [
     "/",
     "/health",
     "/ready",
@@ -31,6 +32,11 @@ const ROUTES: [&str; 20] = [
     "/v1/embeddings",
     "/v1/messages",
     "/v1/messages/count_tokens",
+    "/api/version",
+    "/api/tags",
+    "/api/show",
+    "/api/chat",
+    "/api/generate",
     "/tokenize",
     "/detokenize",
     "/v1/tokenize",
@@ -56,6 +62,11 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/embeddings", post(embeddings::embeddings))
         .route("/v1/messages", post(anthropic::messages))
         .route("/v1/messages/count_tokens", post(anthropic::count_tokens))
+        .route("/api/version", get(ollama::version))
+        .route("/api/tags", get(ollama::tags))
+        .route("/api/show", post(ollama::show))
+        .route("/api/chat", post(ollama::chat))
+        .route("/api/generate", post(ollama::generate))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .route("/v1/tokenize", post(tokens::tokenize))
