@@ -91,7 +91,7 @@ impl Answer {
             Endpoint::Chat => {
                 body["message"] = json!({"role": "assistant", "content": text});
                 if !calls.is_empty() {
-                    body["message"]["tool_calls"] = calls.into_iter().map(call).collect();
+                    body["message"]["tool_calls"] = calls.iter().map(call).collect();
                 }
             }
         }
@@ -123,7 +123,7 @@ impl EventWriter for Answer {
     }
 }
 
-fn call(call: ToolCallDelta) -> Value {
+fn call(call: &ToolCallDelta) -> Value {
     // Arguments that were cut off by the token limit are no object, and cannot be sent.
     let arguments: Map<String, Value> = serde_json::from_str(&call.arguments).unwrap_or_default();
     json!({

@@ -49,7 +49,8 @@ fn stable(mut body: Value) -> Value {
             *value = json!("TIME");
         }
     }
-    for call in body["message"]["tool_calls"].as_array_mut().into_iter().flatten() {
+    let calls = body.pointer_mut("/message/tool_calls").and_then(Value::as_array_mut);
+    for call in calls.into_iter().flatten() {
         assert!(call["id"].as_str().is_some_and(|id| id.starts_with("call_")), "{call}");
         call["id"] = json!("ID");
     }
