@@ -59,7 +59,7 @@ impl Answer {
     /// All that has not been sent, and the figures.
     pub(super) fn whole(&mut self) -> Value {
         let calls = std::mem::take(&mut self.gathered.tool_calls);
-        let mut body = self.part(calls);
+        let mut body = self.part(&calls);
         let time = self.started.elapsed();
         body["done"] = true.into();
         body["done_reason"] = match (self.tokens, self.gathered.reason) {
@@ -80,7 +80,7 @@ impl Answer {
     }
 
     /// The text that has not been sent, and these calls.
-    fn part(&mut self, calls: Vec<ToolCallDelta>) -> Value {
+    fn part(&mut self, calls: &[ToolCallDelta]) -> Value {
         let text = std::mem::take(&mut self.gathered.text);
         let mut body = json!({
             "model": self.head.model,
@@ -114,7 +114,7 @@ impl EventWriter for Answer {
             Some(_) => std::mem::take(&mut self.gathered.tool_calls),
         };
         if !self.gathered.text.is_empty() || !calls.is_empty() {
-            write_line(&self.part(calls), out);
+            write_line(&self.part(&calls), out);
         }
     }
 
