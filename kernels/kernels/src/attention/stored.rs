@@ -45,36 +45,46 @@ impl KvDtype {
 #[inline(always)]
 pub(super) fn widen<S: Simd>(s: S, kv: KvDtype, row: &[u8], mut put: impl FnMut(usize, S::F)) {
     match kv {
-        KvDtype::F32 => chunks::<{ 4 * LANES }>(row, |i, bytes| put(i, s.as_f32(s.load(bytes)))),
-        KvDtype::F16 => chunks::<{ 2 * LANES }>(row, |i, bytes| put(i, s.load_f16(bytes))),
-        KvDtype::Bf16 => chunks::<BF16_BYTES>(row, |i, block| {
-            let both = s.load(block);
-            let upper = s.and(both, s.splat_i32(0xffff_0000_u32.cast_signed()));
-            for (half, bits) in [s.shl(both, 16), upper].into_iter().enumerate() {
-                put(2 * i + half, s.as_f32(bits));
+        KvDtype::F32 => {
+            for (i, bytes) in chunks::<{ 4 * LANES }>(row) {
+                put(i, s.as_f32(s.load(&bytes)));
             }
-        }),
-        KvDtype::Q8_0 => chunks::<Q8_BYTES>(row, |i, block| {
-            let scale = s.splat(f16::from_le_bytes([block[0], block[1]]).to_f32());
-            let (codes, _) = block[Q8_FRONT..].as_chunks::<LANES>();
-            for (half, codes) in codes.iter().enumerate() {
-                put(2 * i + half, s.mul(s.load_i8(codes), scale));
+        }
+        KvDtype::F16 => {
+            for (i, bytes) in chunks::<{ 2 * LANES }>(row) {
+                put(i, s.load_f16(&bytes));
             }
-        }),
+        }
+        KvDtype::Bf16 => {
+            for (i, block) in chunks::<BF16_BYTES>(row) {
+                let both = s.load(&block);
+                let upper = s.and(both, s.splat_i32(0xffff_0000_u32.cast_signed()));
+                for (half, bits) in [s.shl(both, 16), upper].into_iter().enumerate() {
+                    put(2 * i + half, s.as_f32(bits));
+                }
+            }
+        }
+        KvDtype::Q8_0 => {
+            for (i, block) in chunks::<Q8_BYTES>(row) {
+                let scale = s.splat(f16::from_le_bytes([block[0], block[1]]).to_f32());
+                let (codes, _) = block[Q8_FRONT..].as_chunks::<LANES>();
+                for (half, codes) in codes.iter().enumerate() {
+                    put(2 * i + half, s.mul(s.load_i8(codes), scale));
+                }
+            }
+        }
     }
 }
 
-/// Calls `each` with the number and the bytes of each chunk, the last one filled up with zeros. It is
-/// called in one place only: a closure that is not inlined is compiled for the plainest machine.
+/// The chunks of a row with their numbers, the last one filled up with zeros. They are walked in a
+/// loop: a closure for them that is not inlined would be compiled for the plainest machine.
 #[inline(always)]
-fn chunks<const BYTES: usize>(row: &[u8], mut each: impl FnMut(usize, &[u8; BYTES])) {
-    let mut padded = [0; BYTES];
+fn chunks<const BYTES: usize>(row: &[u8]) -> impl Iterator<Item = (usize, [u8; BYTES])> {
     let (whole, rest) = row.as_chunks::<BYTES>();
+    let mut padded = [0; BYTES];
     padded[..rest.len()].copy_from_slice(rest);
-    let last = (!rest.is_empty()).then_some(&padded);
-    for (i, bytes) in whole.iter().chain(last).enumerate() {
-        each(i, bytes);
-    }
+    let last = (!rest.is_empty()).then_some(padded);
+    whole.iter().copied().chain(last).enumerate()
 }
 
 /// Stores the values of a head.
