@@ -110,7 +110,8 @@ fn a_damaged_folder_is_refused_in_one_line() {
     );
     check(&plugins, &broken("weights", "model.safetensors", "short"), "model.safetensors");
     check(&plugins, &broken("words", "tokenizer.json", "[]"), "token");
-    let merges = r#"{"model": {"type": "BPE", "vocab": {}, "merges": [["a", "b"]]}}"#;
+    let merges = r#"{"model": {"type": "BPE", "vocab": {"<unk>": 0, "<s>": 1, "</s>": 2},
+        "merges": [["a", "b"]]}}"#;
     check(&plugins, &broken("merges", "tokenizer.json", merges), "out of vocabulary");
 }
 
