@@ -51,7 +51,7 @@ fn a_replaced_file_is_loaded_anew() {
     }
     folder.write("plugin", &with_fault("wrong_major"));
     let registry = loader.scan();
-    check_row(&registry, &file, PluginState::Refused, &["99.2"]);
+    check_row(&registry, &file, PluginState::Refused, &["ABI 99."]);
     assert!(registry.architecture(CLAIM).is_none());
 }
 
