@@ -50,14 +50,14 @@ impl Rule {
     /// Any JSON object.
     #[must_use]
     pub fn json_object() -> Self {
-        Self::JsonSchema(serde_json::json!({ "type": "object" }))
+        Self::JsonSchema(any_object())
     }
 
     /// A schema with the host's own options in it, any object if there is none.
     pub(crate) fn schema(schema: Option<&Value>) -> Value {
         let mut schema = match schema {
             Some(schema @ Value::Object(_)) => schema.clone(),
-            _ => serde_json::json!({ "type": "object" }),
+            _ => any_object(),
         };
         let options = JsonCompileOptions {
             whitespace_pattern: Some(JSON_SPACE.to_owned()),
@@ -93,6 +93,11 @@ impl Rule {
             Self::Lark(grammar) => Ok(TopLevelGrammar::from_lark(grammar.clone())),
         }
     }
+}
+
+/// The schema of any JSON object.
+fn any_object() -> Value {
+    serde_json::json!({ "type": "object" })
 }
 
 /// A regular expression that matches a text and nothing else.
@@ -135,7 +140,6 @@ impl GrammarCompiler {
         let matcher = match self.take_kept(&text) {
             Some(matcher) => matcher,
             None => self.build(&text, &grammar.rule).map_err(|reason| {
-                let reason = in_one_line(&reason);
                 invalid(grammar.param, format!("{} cannot be followed: {reason}", grammar.param))
             })?,
         };
@@ -154,10 +158,10 @@ impl GrammarCompiler {
         guarded(|| {
             let factory = self.factory.get_or_init(|| factory(&self.tokenizer, &self.eos));
             let factory = factory.as_ref().map_err(String::clone)?;
-            let parser = factory.create_parser(grammar).map_err(|e| format!("{e:#}"))?;
+            let parser = factory.create_parser(grammar).map_err(in_one_line)?;
             let mut matcher = Matcher::new(Ok(parser));
             // What allows nothing at all is better refused now.
-            let first = matcher.compute_mask_or_eos().map_err(|e| format!("{e:#}"))?;
+            let first = matcher.compute_mask_or_eos().map_err(in_one_line)?;
             if first.is_zero() {
                 return Err("no token of this model can begin it".to_owned());
             }
@@ -195,16 +199,17 @@ fn factory(tokenizer: &Tokenizer, eos: &[TokenId]) -> Result<ParserFactory, Stri
     let trie = TokTrie::from(&TokRxInfo::new(count, first_eos), &words);
     let trie = if eos.is_empty() { trie } else { trie.with_eos_tokens(eos) };
     let env = Arc::new(ApproximateTokEnv::new(trie));
-    let mut factory = ParserFactory::new_simple(&(env as _)).map_err(|e| format!("{e:#}"))?;
+    let mut factory = ParserFactory::new_simple(&(env as _)).map_err(in_one_line)?;
     factory.quiet();
     factory.limits_mut().verbose_errors = false;
     Ok(factory)
 }
 
-/// The library's words without its marks, cut where they get long.
-fn in_one_line(reason: &str) -> String {
+/// The library's words in one line, without its marks, cut where they get long.
+fn in_one_line(error: impl fmt::Display) -> String {
+    let error = format!("{error:#}");
     let words: Vec<&str> =
-        reason.split_whitespace().filter(|word| *word != "<non-verbose/>").collect();
+        error.split_whitespace().filter(|word| *word != "<non-verbose/>").collect();
     words.join(" ").chars().take(GRAMMAR_ERROR_CHARS_MAX).collect()
 }
 
@@ -228,13 +233,13 @@ impl fmt::Debug for Guide {
 
 impl Constraint for Guide {
     fn allow(&mut self, allowed: &mut TokenSet) -> Result<(), String> {
-        let set = self.matcher.compute_mask_or_eos().map_err(|e| in_one_line(&format!("{e:#}")))?;
+        let set = self.matcher.compute_mask_or_eos().map_err(in_one_line)?;
         allowed.set_words(set.as_slice());
         Ok(())
     }
 
     fn accept(&mut self, token: TokenId) -> Result<bool, String> {
-        self.matcher.consume_token(token).map_err(|e| in_one_line(&format!("{e:#}")))?;
+        self.matcher.consume_token(token).map_err(in_one_line)?;
         Ok(self.matcher.is_stopped())
     }
 
