@@ -9,7 +9,7 @@ use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use host_engine::{Constraint, TokenId, TokenSet};
+use host_engine::TokenId;
 use host_model::Tokenizer;
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
@@ -101,7 +101,7 @@ fn any_object() -> Value {
 }
 
 /// A regular expression that matches a text and nothing else.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let special = |c: char| r"\.+*?()|[]{}^$#&-~/".contains(c);
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
@@ -131,11 +131,8 @@ impl GrammarCompiler {
         }
     }
 
-    /// The constraint of a grammar, at its beginning.
-    pub(crate) fn compile(
-        &self,
-        grammar: &Grammar,
-    ) -> Result<Box<dyn Constraint>, GenerationError> {
+    /// A grammar at its beginning.
+    pub(crate) fn compile(&self, grammar: &Grammar) -> Result<Matcher, GenerationError> {
         let text = grammar.rule.text();
         let matcher = match self.take_kept(&text) {
             Some(matcher) => matcher,
@@ -144,7 +141,7 @@ impl GrammarCompiler {
             })?,
         };
         self.keep(text, matcher.clone());
-        Ok(Box::new(Guide { matcher }))
+        Ok(matcher)
     }
 
     fn build(&self, text: &str, rule: &Rule) -> Result<Matcher, String> {
@@ -206,7 +203,7 @@ fn factory(tokenizer: &Tokenizer, eos: &[TokenId]) -> Result<ParserFactory, Stri
 }
 
 /// The library's words in one line, without its marks, cut where they get long.
-fn in_one_line(error: impl fmt::Display) -> String {
+pub(crate) fn in_one_line(error: impl fmt::Display) -> String {
     let error = format!("{error:#}");
     let words: Vec<&str> =
         error.split_whitespace().filter(|word| *word != "<non-verbose/>").collect();
@@ -217,33 +214,4 @@ fn in_one_line(error: impl fmt::Display) -> String {
 fn guarded<T>(body: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(body))
         .unwrap_or_else(|_| Err("the grammar library panicked on it".to_owned()))
-}
-
-/// A grammar on its way through a completion.
-#[derive(Clone)]
-struct Guide {
-    matcher: Matcher,
-}
-
-impl fmt::Debug for Guide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guide").field("stop_reason", &self.matcher.stop_reason()).finish()
-    }
-}
-
-impl Constraint for Guide {
-    fn allow(&mut self, allowed: &mut TokenSet) -> Result<(), String> {
-        let set = self.matcher.compute_mask_or_eos().map_err(in_one_line)?;
-        allowed.set_words(set.as_slice());
-        Ok(())
-    }
-
-    fn accept(&mut self, token: TokenId) -> Result<bool, String> {
-        self.matcher.consume_token(token).map_err(in_one_line)?;
-        Ok(self.matcher.is_stopped())
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Constraint> {
-        Box::new(self.clone())
-    }
 }

@@ -40,9 +40,7 @@ pub enum GenerationEvent {
         /// The stop sequence that ended it, if one did.
         stop_sequence: Option<String>,
         /// Tokens counted for it.
-        completion_tokens: usize,
-        /// Prompt tokens that did not have to be run.
-        cached_tokens: usize,
+        tokens: TokenCounts,
     },
     /// The choice ended by an error; nothing follows for it.
     Failed {
@@ -53,10 +51,23 @@ pub enum GenerationEvent {
     },
 }
 
+/// The tokens of a choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// Tokens of the completion.
+    pub completion: usize,
+    /// Those of them that were thoughts.
+    pub reasoning: usize,
+    /// Prompt tokens that did not have to be run.
+    pub cached: usize,
+}
+
 /// Text that is new, and never has to be taken back.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Delta {
-    /// The text; may be empty beside tokens or tool calls.
+    /// What the model thinks before it answers, new as the text is.
+    pub reasoning: String,
+    /// The text; may be empty beside tokens, thoughts or tool calls.
     pub text: String,
     /// What is new of tool calls, after the text.
     pub tool_calls: Vec<ToolCallDelta>,
@@ -239,14 +250,12 @@ impl GenerationStream {
         let assembler = self.choices[choice].take();
         let found = assembler.as_ref().and_then(Assembler::stop_sequence);
         let stop_sequence = found.map(str::to_owned);
-        let cached_tokens = self.cached_tokens[choice];
-        self.ready.push_back(GenerationEvent::Finished {
-            choice,
-            reason,
-            stop_sequence,
-            completion_tokens,
-            cached_tokens,
-        });
+        let tokens = TokenCounts {
+            completion: completion_tokens,
+            reasoning: assembler.as_ref().map_or(0, Assembler::reasoning_tokens),
+            cached: self.cached_tokens[choice],
+        };
+        self.ready.push_back(GenerationEvent::Finished { choice, reason, stop_sequence, tokens });
     }
 
     /// The engine thread ended with this request unanswered.

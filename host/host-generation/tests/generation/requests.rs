@@ -43,9 +43,9 @@ fn read(stream: &mut GenerationStream) -> Vec<Answer> {
                 answer.tokens.extend(delta.tokens);
                 answer.token_count += delta.token_count;
             }
-            GenerationEvent::Finished { reason, completion_tokens, .. } => {
+            GenerationEvent::Finished { reason, tokens, .. } => {
                 answer.reason = Some(reason);
-                answer.completion_tokens = completion_tokens;
+                answer.completion_tokens = tokens.completion;
             }
             GenerationEvent::Failed { error, .. } => answer.error = Some(error),
         }

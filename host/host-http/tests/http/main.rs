@@ -29,6 +29,8 @@ mod ollama;
 #[cfg(test)]
 mod operations;
 #[cfg(test)]
+mod reasoning;
+#[cfg(test)]
 mod responses;
 #[cfg(test)]
 mod service;
