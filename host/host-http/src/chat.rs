@@ -21,6 +21,9 @@ use crate::wire::{
 };
 use crate::{messages, sampling, tools, wire};
 
+/// How much a model may be told to think.
+pub(crate) const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh"];
+
 /// Answers a conversation.
 pub(crate) async fn chat(
     State(state): State<AppState>,
@@ -102,7 +105,6 @@ pub(crate) fn chat_prompt(fields: &Fields<'_>) -> Result<ChatPrompt, ApiError> {
 
 /// Variables that chat templates may know; how much to think is told to them so.
 fn template_variables(fields: &Fields<'_>) -> Result<Map<String, Value>, ApiError> {
-    const EFFORTS: [&str; 6] = ["none", "minimal", "low", "medium", "high", "xhigh"];
     let mut variables = Map::new();
     if let Some(effort) = fields.text("reasoning_effort")? {
         if !EFFORTS.contains(&effort) {

@@ -10,16 +10,18 @@ use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::{
-    anthropic, chat, completions, embeddings, front, models, ollama, operations, plugins,
+    anthropic, chat, completions, embeddings, front, models, ollama, openapi, operations, plugins,
     responses, tokens,
 };
 
 /// Every route, as the router and the metrics know it.
-const ROUTES: [&str; 25] = [
+pub(crate) const ROUTES: [&str; 28] = [
     "/",
     "/health",
     "/ready",
     "/metrics",
+    "/openapi.json",
+    "/docs",
     "/v1/models",
     "/v1/models/load",
     "/v1/models/unload",
@@ -37,6 +39,7 @@ const ROUTES: [&str; 25] = [
     "/api/show",
     "/api/chat",
     "/api/generate",
+    "/apply-template",
     "/tokenize",
     "/detokenize",
     "/v1/tokenize",
@@ -50,6 +53,8 @@ pub fn router(state: AppState) -> Router {
         .route("/health", get(operations::health))
         .route("/ready", get(operations::ready))
         .route("/metrics", get(operations::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
         .route("/v1/models", get(models::list))
         .route("/v1/models/load", post(models::load))
         .route("/v1/models/unload", post(models::unload))
@@ -67,6 +72,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/show", post(ollama::show))
         .route("/api/chat", post(ollama::chat))
         .route("/api/generate", post(ollama::generate))
+        .route("/apply-template", post(tokens::apply_template))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .route("/v1/tokenize", post(tokens::tokenize))

@@ -27,6 +27,8 @@ mod grammar;
 #[cfg(test)]
 mod ollama;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod operations;
 #[cfg(test)]
 mod reasoning;
