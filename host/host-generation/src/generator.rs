@@ -13,7 +13,7 @@ use std::time::Instant;
 use host_engine::{
     Constraint, Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepModel,
 };
-use host_metrics::Metrics;
+use host_metrics::{CacheShape, Lock, Metrics};
 use host_model::{
     ChatConventions, LoadedModel, ModelSession, ModelSummary, SpecialTokens, Tokenizer,
 };
@@ -107,7 +107,12 @@ impl Generator {
     ) -> Result<Self, GenerationError> {
         let engine = Engine::new(parts.limits, model)
             .map_err(|error| GenerationError::Start { message: error.to_string() })?;
-        let shared = Arc::new(Shared::new(metrics.model(&parts.summary.id)));
+        let shared = Arc::new(Shared::new(&metrics, &parts.summary.id));
+        shared.metrics.set_cache(CacheShape {
+            block_size: parts.limits.block_size as usize,
+            prefix_cache: parts.limits.prefix_cache,
+        });
+        let lock = metrics.lock(Lock::Sampler);
         let chat_template = chat_template(&parts);
         if let Err(error @ (TemplateError::Syntax { .. } | TemplateError::Doubling { .. })) =
             &chat_template
@@ -116,7 +121,7 @@ impl Generator {
         }
         let worker = Worker::new(engine, Arc::clone(&shared), metrics);
         shared.spawn(&parts.summary.id, move || worker.run())?;
-        let grammars = GrammarCompiler::new(&parts.tokenizer, &parts.special.eos);
+        let grammars = GrammarCompiler::new(&parts.tokenizer, &parts.special.eos, lock);
         let template = parts.chat_template.as_deref();
         let form = Arc::new(ChatForm::new(&parts.chat, template, &parts.tokenizer));
         let requests = AtomicU64::new(0);

@@ -7,9 +7,10 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use host_engine::TokenId;
+use host_metrics::{LockMetrics, Mutex};
 use host_model::Tokenizer;
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
@@ -122,12 +123,12 @@ impl fmt::Debug for GrammarCompiler {
 }
 
 impl GrammarCompiler {
-    pub(crate) fn new(tokenizer: &Tokenizer, eos: &[TokenId]) -> Self {
+    pub(crate) fn new(tokenizer: &Tokenizer, eos: &[TokenId], lock: LockMetrics) -> Self {
         Self {
             tokenizer: tokenizer.clone(),
             eos: eos.to_vec(),
             factory: OnceLock::new(),
-            kept: Mutex::default(),
+            kept: Mutex::new(Vec::new(), lock),
         }
     }
 
@@ -167,13 +168,13 @@ impl GrammarCompiler {
     }
 
     fn take_kept(&self, text: &str) -> Option<Matcher> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         let index = kept.iter().position(|(other, _)| other == text)?;
         Some(kept.remove(index).1)
     }
 
     fn keep(&self, text: String, matcher: Matcher) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         if kept.len() >= GRAMMARS_KEPT_MAX {
             kept.remove(0);
         }

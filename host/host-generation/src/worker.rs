@@ -14,7 +14,7 @@ use host_engine::{
     Engine, Event, FinishReason, SequenceError, SequenceId, SequenceRequest, SequenceUsage,
     StepModel, StepStats, SubmitError, TokenId, TokenLogprobs,
 };
-use host_metrics::{InFlight, Metrics, ModelMetrics, Occupancy, StepFigures};
+use host_metrics::{Finish, InFlight, Metrics, ModelMetrics, Occupancy, StepFigures};
 use tokio::sync::mpsc;
 
 use crate::error::GenerationError;
@@ -67,6 +67,10 @@ struct Active {
     submitted: Instant,
     first_token: Option<Instant>,
     tokens: usize,
+    /// When the last token of each choice came.
+    last_token: Vec<Option<Instant>>,
+    /// Whether its reader has gone.
+    is_left: bool,
     /// Held until the engine has let go of all its sequences.
     _in_flight: InFlight,
 }
@@ -136,6 +140,8 @@ impl<M: StepModel> Worker<M> {
             submitted: submission.submitted,
             first_token: None,
             tokens: 0,
+            last_token: vec![None; submission.sequences.len()],
+            is_left: false,
             _in_flight: submission.in_flight,
         };
         self.active.insert(request, active);
@@ -156,6 +162,7 @@ impl<M: StepModel> Worker<M> {
             }
         }
         if cancellation.choice.is_none() {
+            active.is_left = true;
             active.overflow.clear();
         }
         self.forget_if_done(request);
@@ -176,7 +183,7 @@ impl<M: StepModel> Worker<M> {
         let (request, choice) = request_and_choice(event.id());
         match event {
             Event::Token { token, logprobs, .. } => {
-                self.count_token(request);
+                self.count_token(request, choice);
                 self.deliver(request, choice, ChoiceEvent::Token { token, logprobs });
             }
             Event::Prefilled { cached_tokens, .. } => {
@@ -186,11 +193,23 @@ impl<M: StepModel> Worker<M> {
                 self.deliver(request, choice, ChoiceEvent::PromptLogprobs(logprobs));
             }
             Event::Finished { reason, usage, .. } => {
+                self.model_metrics.count_finished(self.finish(request, reason));
                 self.end(request, choice, ChoiceEvent::Finished { reason, usage });
             }
             Event::Failed { error, .. } => {
+                self.model_metrics.count_finished(Finish::Abort);
                 self.end(request, choice, ChoiceEvent::Failed(failure(error)));
             }
+        }
+    }
+
+    /// Why an answer ended, for the figures: one that a stop sequence ended was cancelled here.
+    fn finish(&self, request: u64, reason: FinishReason) -> Finish {
+        let has_reader = self.active.get(&request).is_some_and(|active| !active.is_left);
+        match reason {
+            FinishReason::Length => Finish::Length,
+            FinishReason::Cancelled if !has_reader => Finish::Abort,
+            FinishReason::Stop | FinishReason::Cancelled => Finish::Stop,
         }
     }
 
@@ -234,13 +253,17 @@ impl<M: StepModel> Worker<M> {
         }
     }
 
-    fn count_token(&mut self, request: u64) {
+    fn count_token(&mut self, request: u64, choice: usize) {
         self.model_metrics.add_completion_tokens(1);
         let Some(active) = self.active.get_mut(&request) else { return };
         active.tokens += 1;
+        let now = Instant::now();
         if active.first_token.is_none() {
-            active.first_token = Some(Instant::now());
-            self.model_metrics.observe_time_to_first_token(active.submitted.elapsed());
+            active.first_token = Some(now);
+            self.model_metrics.observe_time_to_first_token(now - active.submitted);
+        }
+        if let Some(last) = active.last_token[choice].replace(now) {
+            self.model_metrics.observe_inter_token_latency(now - last);
         }
     }
 
