@@ -194,6 +194,15 @@ impl Graph {
         self.rope_tables.iter().find_map(|table| Some(table.long.as_ref()?.above))
     }
 
+    /// Positions that the model has learned one by one, if it has: there are no others.
+    #[must_use]
+    pub fn learned_positions(&self) -> Option<usize> {
+        self.nodes.iter().find_map(|node| match node.op {
+            Op::EmbedPosition { weight } => self.weights.get(weight)?.shape.first().copied(),
+            _ => None,
+        })
+    }
+
     /// Writes the graph as JSON.
     ///
     /// # Errors
