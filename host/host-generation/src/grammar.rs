@@ -20,6 +20,7 @@ use serde_json::Value;
 use crate::error::GenerationError;
 use crate::limits::{GRAMMAR_BYTES_MAX, GRAMMAR_ERROR_CHARS_MAX, GRAMMARS_KEPT_MAX};
 use crate::request::invalid;
+use crate::schema::close_objects;
 
 /// Between two parts of JSON: nothing, a space, or a line break with its indentation. Without a
 /// bound a model that has lost its thread would go on with spaces for ever.
@@ -60,6 +61,7 @@ impl Rule {
             Some(schema @ Value::Object(_)) => schema.clone(),
             _ => any_object(),
         };
+        close_objects(&mut schema);
         let options = JsonCompileOptions {
             whitespace_pattern: Some(JSON_SPACE.to_owned()),
             ..JsonCompileOptions::default()

@@ -33,3 +33,96 @@ pub(crate) fn with_definitions(part: &Value, whole: &Value) -> Value {
     }
     part
 }
+
+/// Gives objects that name their properties no others, where the schema does not say. Such a document
+/// is one that the schema allows, and a small model does not lose itself in making up keys.
+///
+/// Schemas that put several parts together are left alone: what one part does not name another may.
+pub(crate) fn close_objects(schema: &mut Value) {
+    if !combines(schema) {
+        close(schema);
+    }
+}
+
+/// Whether a schema has keywords by which several parts speak of the same object.
+fn combines(schema: &Value) -> bool {
+    const KEYWORDS: [&str; 7] = [
+        "allOf",
+        "not",
+        "if",
+        "dependentSchemas",
+        "patternProperties",
+        "propertyNames",
+        "minProperties",
+    ];
+    match schema {
+        Value::Object(object) => {
+            let has_siblings = object.contains_key("properties")
+                && ["$ref", "anyOf", "oneOf"].iter().any(|key| object.contains_key(*key));
+            has_siblings
+                || KEYWORDS.iter().any(|key| object.contains_key(*key))
+                || object.values().any(combines)
+        }
+        Value::Array(items) => items.iter().any(combines),
+        _ => false,
+    }
+}
+
+fn close(schema: &mut Value) {
+    match schema {
+        Value::Object(object) => {
+            object.values_mut().for_each(close);
+            let names = object.get("properties").and_then(Value::as_object);
+            let required = object.get("required").and_then(Value::as_array);
+            let is_named = |key: &Value| {
+                key.as_str().is_some_and(|key| names.is_some_and(|names| names.contains_key(key)))
+            };
+            let is_closable = names.is_some_and(|names| names.values().all(Value::is_object))
+                && required.is_none_or(|keys| keys.iter().all(is_named));
+            if is_closable && object.get("type").is_some_and(|kind| kind == "object") {
+                object.entry("additionalProperties").or_insert(Value::Bool(false));
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(close),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::close_objects;
+
+    #[track_caller]
+    fn check(mut schema: Value, expected: &Value) {
+        close_objects(&mut schema);
+        assert_eq!(schema, *expected);
+    }
+
+    #[test]
+    fn objects_that_name_their_properties_are_closed() {
+        let inner = json!({"type": "object", "properties": {"x": {"type": "integer"}}});
+        let closed = json!({"type": "object", "properties": {"x": {"type": "integer"}},
+                            "additionalProperties": false});
+        check(inner.clone(), &closed);
+        check(json!({"type": "array", "items": inner}), &json!({"type": "array", "items": closed}));
+        let either = |it: &Value| json!({"anyOf": [it, {"type": "null"}]});
+        check(either(&inner), &either(&closed));
+    }
+
+    #[test]
+    fn what_the_schema_says_or_may_need_stays() {
+        for schema in [
+            json!({"type": "object"}),
+            json!({"type": "object", "properties": {"x": {}}, "additionalProperties": true}),
+            json!({"type": "object", "properties": {"x": {}}, "required": ["y"]}),
+            json!({"allOf": [{"type": "object", "properties": {"x": {}}}, {"type": "object"}]}),
+            json!({"type": "object", "properties": {"x": {}}, "anyOf": [{"required": ["y"]}]}),
+            json!({"type": "object", "properties": {"x": {}}, "minProperties": 2}),
+            json!({"enum": [{"properties": {"x": {}}}]}),
+        ] {
+            check(schema.clone(), &schema);
+        }
+    }
+}
