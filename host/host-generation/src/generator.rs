@@ -7,8 +7,8 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use host_engine::{
     Constraint, Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepModel,
@@ -25,12 +25,12 @@ use crate::chat_template::{ChatPrompt, ChatTemplate};
 use crate::error::{GenerationError, TemplateError};
 use crate::grammar::GrammarCompiler;
 use crate::guide::{Afterwards, AwaitingGuide, Guide};
-use crate::limits::EVENT_QUEUE_MAX;
+use crate::limits::{EVENT_QUEUE_MAX, READER_PATIENCE};
 use crate::reasoning;
 use crate::request::{GenerationRequest, Prompt, invalid, tokenize};
 use crate::shared::{ModelState, Shared};
 use crate::stream::{GenerationStream, StreamParts};
-use crate::worker::{Submission, Worker};
+use crate::worker::{Pace, Submission, Worker};
 
 /// A model without what computes its steps.
 #[derive(Debug, Clone)]
@@ -47,6 +47,8 @@ pub struct ModelParts {
     pub special: SpecialTokens,
     /// Sizes the engine must keep.
     pub limits: EngineLimits,
+    /// How long a reader of an answer may take nothing of it before it is given up.
+    pub reader_patience: Duration,
 }
 
 impl ModelParts {
@@ -65,6 +67,7 @@ impl ModelParts {
             chat: model.chat,
             special: model.special,
             limits: model.limits,
+            reader_patience: READER_PATIENCE,
         };
         Ok((parts, model.session))
     }
@@ -119,7 +122,7 @@ impl Generator {
         {
             tracing::warn!(model = parts.summary.id, %error, "the model cannot chat");
         }
-        let worker = Worker::new(engine, Arc::clone(&shared), metrics);
+        let worker = Worker::new(engine, Arc::clone(&shared), metrics, parts.reader_patience);
         shared.spawn(&parts.summary.id, move || worker.run())?;
         let grammars = GrammarCompiler::new(&parts.tokenizer, &parts.special.eos, lock);
         let template = parts.chat_template.as_deref();
@@ -262,12 +265,12 @@ impl Generator {
             tokens_max: request.tokens_max.unwrap_or(usize::MAX).min(room),
         };
         let (sender, receiver) = mpsc::channel(EVENT_QUEUE_MAX);
-        let blocked = Arc::new(AtomicBool::new(false));
+        let pace = Arc::new(Pace::default());
         let stream = GenerationStream::new(StreamParts {
             request: self.inner.requests.fetch_add(1, Ordering::Relaxed),
             shared: Arc::clone(shared),
             receiver,
-            blocked: Arc::clone(&blocked),
+            pace: Arc::clone(&pace),
             choices: (0..count).map(|_| Assembler::new(&options)).collect(),
             prompt_token_count: tokens.len(),
         });
@@ -275,7 +278,7 @@ impl Generator {
             request: stream.request(),
             sequences: self.sequences(request, constraint, tokens),
             sender,
-            blocked,
+            pace,
             in_flight: shared.metrics.request_started(),
             submitted: Instant::now(),
         };

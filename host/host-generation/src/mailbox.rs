@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use host_metrics::{Condvar, LockMetrics, Mutex};
 
@@ -115,9 +116,14 @@ impl<S> Mailbox<S> {
         drop(letters);
     }
 
-    /// All letters. Sleeps until there is one if the engine is `idle`; none once the mailbox drains
-    /// and the thread is `unused`.
-    pub(crate) fn collect(&self, idle: bool, unused: bool) -> Option<Letters<S>> {
+    /// All letters. Sleeps until there is one, or until `deadline`, if the engine is `idle`; none
+    /// once the mailbox drains and the thread is `unused`.
+    pub(crate) fn collect(
+        &self,
+        idle: bool,
+        unused: bool,
+        deadline: Option<Instant>,
+    ) -> Option<Letters<S>> {
         let mut guard = self.letters.lock();
         loop {
             let letters = &mut guard.0;
@@ -130,7 +136,13 @@ impl<S> Mailbox<S> {
             if unused && guard.1 != Phase::Open {
                 return None;
             }
-            self.wake.wait(&mut guard);
+            match deadline {
+                None => self.wake.wait(&mut guard),
+                Some(deadline) if self.wake.wait_until(&mut guard, deadline).timed_out() => {
+                    return Some(std::mem::take(&mut guard.0));
+                }
+                Some(_) => {}
+            }
         }
     }
 

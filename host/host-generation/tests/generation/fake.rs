@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use host_engine::{Batch, EngineLimits, StepError, StepModel};
 use host_generation::{Generator, ModelParts};
@@ -172,6 +173,7 @@ pub(crate) fn parts(id: &str, limits: EngineLimits) -> ModelParts {
             eos_text: "</s>".to_owned(),
         },
         limits,
+        reader_patience: Duration::from_secs(60),
     }
 }
 
