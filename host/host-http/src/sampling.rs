@@ -58,13 +58,14 @@ fn sampling(fields: &Fields<'_>, vocab_size: usize) -> Result<SamplingParams, Ap
         fields.number(name, range).map(|number| number.map_or(default, |number| number as f32))
     };
     let top_p = number("top_p", 0.0..=1.0, 1.0)?;
-    if top_p == 0.0 {
+    if fields.value("top_p").and_then(Value::as_f64) == Some(0.0) {
         return Err(ApiError::wrong_value("top_p", "top_p is 0, expected more than 0, at most 1"));
     }
     let top_k = fields.integer("top_k", -1..=TOKENS_MAX)?.unwrap_or(0);
     Ok(SamplingParams {
         temperature: number("temperature", 0.0..=2.0, 1.0)?,
-        top_p,
+        // What is above 0 as a double may be 0 as a float.
+        top_p: top_p.max(f32::MIN_POSITIVE),
         // Other hosts write -1 for no limit.
         top_k: usize::try_from(top_k).unwrap_or(0),
         min_p: number("min_p", 0.0..=1.0, 0.0)?,

@@ -9,6 +9,7 @@ use super::Endpoint;
 use crate::error::ApiError;
 use crate::fields::{Fields, kind};
 use crate::limits::TOKENS_MAX;
+use crate::tools;
 
 /// Options and the fields of chat that mean the same; other options are not looked at.
 const OPTIONS: [(&str, &str); 9] = [
@@ -41,6 +42,7 @@ pub(super) fn settings(
     if endpoint == Endpoint::Chat
         && let Some(tools) = fields.value("tools")
     {
+        tools::tools(fields)?;
         form.insert("tools".to_owned(), tools.clone());
     }
     if let Some(format) = response_format(fields)? {
@@ -101,13 +103,14 @@ fn prompt(fields: &Fields<'_>) -> Result<Asked, ApiError> {
     refuse(fields, "suffix", "put it into a raw prompt as the model knows it")?;
     refuse(fields, "template", "the model's own is used")?;
     let prompt = fields.text("prompt")?.unwrap_or_default();
+    let (is_raw, system) = (fields.flag("raw")?, fields.text("system")?);
     if prompt.is_empty() {
         return Ok(Asked::Nothing);
     }
-    if fields.flag("raw")? {
+    if is_raw {
         return Ok(Asked::Text(prompt.to_owned()));
     }
-    let system = fields.text("system")?.filter(|system| !system.is_empty());
+    let system = system.filter(|system| !system.is_empty());
     let system = system.map(|system| json!({"role": "system", "content": system}));
     let user = json!({"role": "user", "content": prompt});
     Ok(Asked::Messages(system.into_iter().chain([user]).collect()))

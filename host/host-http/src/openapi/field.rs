@@ -89,7 +89,7 @@ impl Shape {
             Self::Prompt => json!({"anyOf": [
                 text, {"type": "array", "items": text}, tokens, {"type": "array", "items": tokens},
             ]}),
-            Self::Messages => json!({"type": "array", "items": {
+            Self::Messages => json!({"type": "array", "minItems": 1, "items": {
                 "type": "object", "required": ["role"], "properties": {"role": {"type": "string"}},
             }}),
             Self::Tools => json!({"type": "array", "items": {"type": "object"}}),

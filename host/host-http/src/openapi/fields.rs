@@ -228,7 +228,7 @@ const OLLAMA: [Field; 6] = [
 
 pub(super) const OLLAMA_CHAT: &[Field] = &[
     OLLAMA[0],
-    Field::new("messages", Shape::Messages, "the conversation"),
+    Field::new("messages", Shape::List, "the conversation; an empty one loads the model"),
     OLLAMA[1],
     OLLAMA[2],
     OLLAMA[3],
