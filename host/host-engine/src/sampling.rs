@@ -63,7 +63,11 @@ impl Default for SamplingParams {
 }
 
 impl SamplingParams {
-    pub(crate) fn check(&self) -> Result<(), SamplingError> {
+    /// Checks the ranges, as the engine does when a sequence is submitted.
+    ///
+    /// # Errors
+    /// The first value that is out of its range.
+    pub fn check(&self) -> Result<(), SamplingError> {
         let unit = 0.0..=1.0;
         let ranges = [
             ("temperature", self.temperature, self.temperature >= 0.0, "0 or more"),

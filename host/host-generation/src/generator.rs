@@ -18,6 +18,7 @@ use host_model::{LoadedModel, ModelSession, ModelSummary, SpecialTokens, Tokeniz
 use tokio::sync::mpsc;
 
 use crate::assembler::{Assembler, AssemblerOptions};
+use crate::breakers::BreakerFinder;
 use crate::chat_template::{ChatPrompt, ChatTemplate};
 use crate::error::{GenerationError, TemplateError};
 use crate::grammar::GrammarCompiler;
@@ -74,6 +75,7 @@ struct Inner {
     parts: ModelParts,
     chat_template: Result<ChatTemplate, TemplateError>,
     grammars: GrammarCompiler,
+    breakers: BreakerFinder,
     shared: Arc<Shared<Submission>>,
     requests: AtomicU64,
 }
@@ -109,7 +111,9 @@ impl Generator {
         let worker = Worker::new(engine, Arc::clone(&shared), metrics);
         shared.spawn(&parts.summary.id, move || worker.run())?;
         let grammars = GrammarCompiler::new(&parts.tokenizer, &parts.special.eos);
-        let inner = Inner { parts, chat_template, grammars, shared, requests: AtomicU64::new(0) };
+        let breakers = BreakerFinder::new(&parts.tokenizer);
+        let requests = AtomicU64::new(0);
+        let inner = Inner { parts, chat_template, grammars, breakers, shared, requests };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -157,7 +161,10 @@ impl Generator {
     /// # Errors
     /// The request can never be served, the queue is full, or the model is out of service. What only
     /// the engine can find fault with comes as the stream's first event.
-    pub fn submit(&self, request: GenerationRequest) -> Result<GenerationStream, GenerationError> {
+    pub fn submit(
+        &self,
+        mut request: GenerationRequest,
+    ) -> Result<GenerationStream, GenerationError> {
         self.inner.shared.check_ready()?;
         request.check()?;
         let tokens = match &request.prompt {
@@ -175,6 +182,9 @@ impl Generator {
         let forced = request.tools.as_ref().and_then(Tools::grammar);
         let grammar = request.grammar.as_ref().or(forced.as_ref());
         let constraint = grammar.map(|it| self.inner.grammars.compile(it)).transpose()?;
+        if let Some(dry) = &mut request.sampling.dry {
+            dry.breakers = self.inner.breakers.find(&request.breakers)?;
+        }
         self.start(request, constraint.as_deref(), &tokens, echo.as_deref())
     }
 
