@@ -136,6 +136,9 @@ impl Chat<'_> {
         };
         let reply = self.runtime.block_on(reply::print(&self.generator, request, interrupted))?;
         answer("\n");
+        if reply.reason.is_none() && reply.text.is_empty() {
+            return Err("stopped before the first token, so the message is taken back".into());
+        }
         note(&dim(&reply.figures(self.generator.limits().sequence_tokens_max())));
         self.conversation.answer(&reply.text);
         Ok(())
