@@ -6,10 +6,12 @@
 //! rows a dozen tokens hold 95 % of the probability, in flat ones a thousand.
 #![expect(clippy::print_stdout, reason = "the answer of an example")]
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use host_engine::{
-    Batch, Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepError, StepModel,
+    Batch, Dry, Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepError,
+    StepModel,
 };
 
 const VOCAB_SIZE: usize = 152_000;
@@ -52,6 +54,13 @@ impl StepModel for Rows {
 
 fn main() {
     let plain = SamplingParams { temperature: 1.0, seed: 1, ..SamplingParams::default() };
+    let dry = Dry {
+        multiplier: 0.8,
+        base: 1.75,
+        allowed_length: 2,
+        last_n: usize::MAX,
+        breakers: Arc::default(),
+    };
     let cases = [
         ("greedy", SamplingParams::default(), None),
         ("plain", plain.clone(), None),
@@ -59,6 +68,14 @@ fn main() {
         ("top-k 40", SamplingParams { top_k: 40, ..plain.clone() }, None),
         ("top-p 0.95", SamplingParams { top_p: 0.95, ..plain.clone() }, None),
         ("top-k 40, top-p 0.95", SamplingParams { top_k: 40, top_p: 0.95, ..plain.clone() }, None),
+        ("typical 0.95", SamplingParams { typical_p: 0.95, ..plain.clone() }, None),
+        (
+            "top-k 40, typical 0.95",
+            SamplingParams { typical_p: 0.95, top_k: 40, ..plain.clone() },
+            None,
+        ),
+        ("xtc 0.5", SamplingParams { xtc_probability: 0.5, ..plain.clone() }, None),
+        ("dry", SamplingParams { dry: Some(dry), ..plain.clone() }, None),
         ("greedy, logprobs 5", SamplingParams::default(), Some(5)),
         ("top-p 0.95, logprobs 5", SamplingParams { top_p: 0.95, ..plain }, Some(5)),
     ];

@@ -36,7 +36,7 @@ impl Clone for Box<dyn Constraint> {
 const WORD_BITS: usize = u32::BITS as usize;
 
 /// Tokens of a vocabulary, a bit each.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenSet {
     words: Vec<u32>,
 }

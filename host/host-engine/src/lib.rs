@@ -15,6 +15,7 @@ mod batch;
 mod blocks;
 mod constraint;
 mod draft;
+mod dry;
 mod embedding;
 mod engine;
 mod error;
@@ -34,10 +35,12 @@ mod sequence;
 mod sharing;
 mod softmax;
 mod speculation;
+mod typical;
 
 pub use batch::{Batch, StepModel};
 pub use blocks::{BlockAllocator, BlockIndex};
 pub use constraint::{Constraint, TokenSet};
+pub use dry::{BreakerSequence, Breakers, Dry};
 pub use embedding::{Embedded, EmbeddingEngine, EmbeddingShape};
 pub use engine::Engine;
 pub use error::{

@@ -16,6 +16,11 @@ pub(crate) fn unit(seed: u64, index: u64) -> f64 {
     (bits >> 11) as f64 / (1_u64 << 53) as f64
 }
 
+/// A second number for the same draw, which leaves the first as it is.
+pub(crate) fn coin(seed: u64, index: u64) -> f64 {
+    unit(!seed, index)
+}
+
 /// The finaliser of SplitMix64: every input bit flips each output bit with odds of about a half.
 fn mix(value: u64) -> u64 {
     let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -25,7 +30,7 @@ fn mix(value: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::unit;
+    use super::{coin, unit};
 
     fn check_uniform(draws: impl Iterator<Item = f64>) {
         let mut buckets = [0_u32; 16];
@@ -55,6 +60,11 @@ mod tests {
     fn neighbouring_seeds_do_not_share_numbers() {
         let draws = |seed| (0..64).map(move |index| unit(seed, index).to_bits());
         assert!(draws(0).all(|bits| draws(1).all(|other| other != bits)));
+    }
+
+    #[test]
+    fn the_second_number_does_not_follow_from_the_first() {
+        check_uniform((0..20_000).map(|index| (unit(7, index) + coin(7, index)).fract()));
     }
 
     #[test]

@@ -79,7 +79,8 @@ pub(crate) fn largest(logits: &[f32], count: usize, out: &mut Vec<Candidate>) {
     out.sort_unstable_by(better_first);
 }
 
-fn better_first(a: &Candidate, b: &Candidate) -> Ordering {
+/// The order of candidates: falling logits, then rising tokens.
+pub(crate) fn better_first(a: &Candidate, b: &Candidate) -> Ordering {
     b.logit.total_cmp(&a.logit).then(a.token.cmp(&b.token))
 }
 

@@ -36,8 +36,15 @@ impl Scale {
     /// The weight of a logit; NaN weighs nothing, infinity as much as the largest.
     #[inline]
     pub(crate) fn weight(self, logit: f32) -> f32 {
-        // The difference is divided, not multiplied by 1 / temperature, which can be infinite.
-        exp((logit - self.max) / self.temperature)
+        exp(self.exponent(logit))
+    }
+
+    /// The logarithm of that weight.
+    #[inline]
+    pub(crate) fn exponent(self, logit: f32) -> f32 {
+        // Divided, not multiplied by 1 / temperature, which can be infinite.
+        let exponent = (logit - self.max) / self.temperature;
+        if exponent > 0.0 { 0.0 } else { exponent }
     }
 
     /// Sum of the weights of all logits.
@@ -74,6 +81,24 @@ impl Weights {
     /// Keeps the first `count`.
     pub(crate) fn truncate(&mut self, count: usize) {
         self.weights.truncate(count);
+        self.add_up();
+    }
+
+    /// XTC: of the weights that are at least this share of the total, drops all but the smallest,
+    /// the last of equal ones.
+    pub(crate) fn exclude_top(&mut self, threshold: f32) {
+        let total = self.total();
+        // As the threshold is rounded, or a share that equals it would not.
+        let is_top = |weight: f32| weight > 0.0 && (f64::from(weight) / total) as f32 >= threshold;
+        let top = self.weights.iter().copied().enumerate().filter(|(_, weight)| is_top(*weight));
+        let Some((spared, _)) = top.min_by(|(i, a), (j, b)| a.total_cmp(b).then(j.cmp(i))) else {
+            return;
+        };
+        for (index, weight) in self.weights.iter_mut().enumerate() {
+            if index != spared && is_top(*weight) {
+                *weight = 0.0;
+            }
+        }
         self.add_up();
     }
 
@@ -200,6 +225,24 @@ mod tests {
                 reached += f64::from(weight);
             }
         }
+    }
+
+    #[test]
+    fn of_the_top_the_smallest_is_left() {
+        let check = |threshold, expected: [f32; 5]| {
+            let mut weights = weights(&[1.0, 4.0, 2.5, 2.0, 0.5]);
+            weights.exclude_top(threshold);
+            assert_eq!(weights.as_slice(), expected, "{threshold}");
+            assert_eq!(weights.total(), expected.iter().copied().map(f64::from).sum::<f64>());
+        };
+        check(0.5, [1.0, 4.0, 2.5, 2.0, 0.5]);
+        check(0.4, [1.0, 4.0, 2.5, 2.0, 0.5]);
+        check(0.25, [1.0, 0.0, 2.5, 2.0, 0.5]);
+        check(0.2, [1.0, 0.0, 0.0, 2.0, 0.5]);
+        check(0.0, [0.0, 0.0, 0.0, 0.0, 0.5]);
+        let mut equal = weights(&[0.0, 2.0, 2.0, 0.0]);
+        equal.exclude_top(0.1);
+        assert_eq!(equal.as_slice(), [0.0, 0.0, 2.0, 0.0]);
     }
 
     #[test]

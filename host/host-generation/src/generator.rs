@@ -20,6 +20,7 @@ use host_model::{
 use tokio::sync::mpsc;
 
 use crate::assembler::{Assembler, AssemblerOptions};
+use crate::breakers::BreakerFinder;
 use crate::chat_form::ChatForm;
 use crate::chat_template::{ChatPrompt, ChatTemplate};
 use crate::error::{GenerationError, TemplateError};
@@ -85,6 +86,7 @@ struct Inner {
     chat_template: Result<ChatTemplate, TemplateError>,
     form: Arc<ChatForm>,
     grammars: GrammarCompiler,
+    breakers: BreakerFinder,
     shared: Arc<Shared<Submission>>,
     requests: AtomicU64,
 }
@@ -127,8 +129,9 @@ impl Generator {
         let grammars = GrammarCompiler::new(&parts.tokenizer, &parts.special.eos, lock);
         let template = parts.chat_template.as_deref();
         let form = Arc::new(ChatForm::new(&parts.chat, template, &parts.tokenizer));
+        let breakers = BreakerFinder::new(&parts.tokenizer);
         let requests = AtomicU64::new(0);
-        let inner = Inner { parts, chat_template, form, grammars, shared, requests };
+        let inner = Inner { parts, chat_template, form, grammars, breakers, shared, requests };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -176,7 +179,10 @@ impl Generator {
     /// # Errors
     /// The request can never be served, the queue is full, or the model is out of service. What only
     /// the engine can find fault with comes as the stream's first event.
-    pub fn submit(&self, request: GenerationRequest) -> Result<GenerationStream, GenerationError> {
+    pub fn submit(
+        &self,
+        mut request: GenerationRequest,
+    ) -> Result<GenerationStream, GenerationError> {
         self.inner.shared.check_ready()?;
         request.check()?;
         let tokens = match &request.prompt {
@@ -192,6 +198,9 @@ impl Generator {
             Prompt::Tokens(tokens) => Some(self.spell(tokens)?),
         };
         let constraint = self.constraint(&request)?;
+        if let Some(dry) = &mut request.sampling.dry {
+            dry.breakers = self.inner.breakers.find(&request.breakers)?;
+        }
         self.start(request, constraint.as_deref(), &tokens, echo.as_deref())
     }
 

@@ -10,6 +10,7 @@
 //! them cancelled. An [`Embedder`] is the same for a model that turns text into vectors.
 
 mod assembler;
+mod breakers;
 mod call_grammar;
 mod chat_form;
 mod chat_template;
@@ -36,14 +37,15 @@ mod tool_calls;
 mod tools;
 mod worker;
 
+pub use breakers::BREAKERS_DEFAULT;
 pub use chat_template::{ChatPrompt, ChatTemplate};
 pub use embedder::{Embedder, EmbedderParts, Embeddings, PendingEmbeddings};
 pub use error::{GenerationError, TemplateError};
 pub use generator::{Generator, ModelParts};
 pub use grammar::{Grammar, Rule};
 pub use limits::{
-    CHOICES_MAX, EMBEDDING_TEXTS_MAX, EMBEDDING_TOKENS_MAX, STOP_SEQUENCE_BYTES_MAX,
-    STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX,
+    BREAKER_BYTES_MAX, BREAKERS_MAX, CHOICES_MAX, EMBEDDING_TEXTS_MAX, EMBEDDING_TOKENS_MAX,
+    STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX,
 };
 pub use models::{ModelEntry, Models};
 pub use python::strftime;

@@ -13,6 +13,12 @@ pub const STOP_SEQUENCES_MAX: usize = 16;
 /// Most bytes of one stop sequence.
 pub const STOP_SEQUENCE_BYTES_MAX: usize = 4096;
 
+/// Most breakers of repetitions of a request.
+pub const BREAKERS_MAX: usize = 16;
+
+/// Most bytes of one breaker of repetitions.
+pub const BREAKER_BYTES_MAX: usize = 40;
+
 /// Most likely tokens that may be reported beside each token.
 pub const TOP_LOGPROBS_MAX: u8 = 20;
 
@@ -49,6 +55,9 @@ pub(crate) const GRAMMAR_BYTES_MAX: usize = 256 << 10;
 
 /// Compiled grammars that are kept for the next request.
 pub(crate) const GRAMMARS_KEPT_MAX: usize = 32;
+
+/// Lists of breakers whose tokens are kept for the next request.
+pub(crate) const BREAKER_LISTS_KEPT_MAX: usize = 8;
 
 /// Most characters of the grammar library's words that an error repeats.
 pub(crate) const GRAMMAR_ERROR_CHARS_MAX: usize = 400;

@@ -8,8 +8,8 @@ use host_model::Tokenizer;
 use crate::error::GenerationError;
 use crate::grammar::Grammar;
 use crate::limits::{
-    CHOICES_MAX, PROMPT_BYTES_PER_TOKEN_MAX, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX,
-    TOP_LOGPROBS_MAX,
+    BREAKER_BYTES_MAX, BREAKERS_MAX, CHOICES_MAX, PROMPT_BYTES_PER_TOKEN_MAX,
+    STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX,
 };
 use crate::tools::{ToolChoice, Tools};
 
@@ -45,6 +45,8 @@ pub struct GenerationRequest {
     pub seed: Option<u64>,
     /// Text that ends a completion and is not part of it.
     pub stop: Vec<String>,
+    /// Texts that end a repetition for the DRY penalty, if the sampling parameters have one.
+    pub breakers: Vec<String>,
     /// Report logprobs, with this many of the most likely tokens.
     pub logprobs: Option<u8>,
     /// Begin each answer with the prompt, scored if `logprobs` are asked for.
@@ -72,6 +74,7 @@ impl Default for GenerationRequest {
             sampling: SamplingParams::default(),
             seed: None,
             stop: Vec::new(),
+            breakers: Vec::new(),
             logprobs: None,
             echo: false,
             ignore_eos: false,
@@ -111,6 +114,15 @@ impl GenerationRequest {
                 found.len()
             );
             return Err(invalid("stop", message));
+        }
+        if self.breakers.len() > BREAKERS_MAX
+            || self.breakers.iter().any(|text| !(1..=BREAKER_BYTES_MAX).contains(&text.len()))
+        {
+            let message = format!(
+                "dry_sequence_breakers are more or longer than expected: at most {BREAKERS_MAX} of \
+                 1 to {BREAKER_BYTES_MAX} bytes"
+            );
+            return Err(invalid("dry_sequence_breakers", message));
         }
         let is_forced = |tools: &Tools| tools.choice != ToolChoice::Auto;
         if let (Some(grammar), true) = (&self.grammar, self.tools.as_ref().is_some_and(is_forced)) {

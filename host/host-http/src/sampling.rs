@@ -3,9 +3,12 @@
 //! The defaults are OpenAI's, not the checkpoint's: a client that sets temperature 0 gets it, and a
 //! request means the same for every model. Only ranges are judged here.
 
-use host_engine::SamplingParams;
+use std::sync::Arc;
+
+use host_engine::{Dry, SamplingParams};
 use host_generation::{
-    CHOICES_MAX, GenerationRequest, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX,
+    BREAKER_BYTES_MAX, BREAKERS_DEFAULT, BREAKERS_MAX, CHOICES_MAX, GenerationRequest,
+    STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX,
 };
 use serde_json::Value;
 
@@ -34,6 +37,7 @@ pub(crate) fn request(
         // A seed is any integer; a negative one is as good as another.
         seed: seed(fields)?,
         stop: stop(fields, "stop")?,
+        breakers: breakers(fields)?,
         ignore_eos: fields.flag("ignore_eos")?,
         priority: priority(fields)?,
         grammar: grammar::grammar(fields)?,
@@ -68,13 +72,42 @@ fn sampling(fields: &Fields<'_>, vocab_size: usize) -> Result<SamplingParams, Ap
         top_p: top_p.max(f32::MIN_POSITIVE),
         // Other hosts write -1 for no limit.
         top_k: usize::try_from(top_k).unwrap_or(0),
+        typical_p: number("typical_p", 0.0..=1.0, 1.0)?,
+        xtc_probability: number("xtc_probability", 0.0..=1.0, 0.0)?,
+        xtc_threshold: number("xtc_threshold", 0.0..=1.0, 0.1)?,
         min_p: number("min_p", 0.0..=1.0, 0.0)?,
         repetition_penalty: number("repetition_penalty", 0.01..=10.0, 1.0)?,
         presence_penalty: number("presence_penalty", -2.0..=2.0, 0.0)?,
         frequency_penalty: number("frequency_penalty", -2.0..=2.0, 0.0)?,
+        dry: dry(fields)?,
         logit_bias: logit_bias(fields, vocab_size)?,
         seed: 0,
     })
+}
+
+/// None where the multiplier or the number of tokens looked at is 0.
+fn dry(fields: &Fields<'_>) -> Result<Option<Dry>, ApiError> {
+    let multiplier = fields.number("dry_multiplier", 0.0..=100.0)?.unwrap_or(0.0) as f32;
+    let base = fields.number("dry_base", 1.0..=100.0)?.unwrap_or(1.75) as f32;
+    let allowed_length = fields.integer("dry_allowed_length", 1..=TOKENS_MAX)?.unwrap_or(2);
+    let last_n = fields.integer("dry_penalty_last_n", -1..=TOKENS_MAX)?.unwrap_or(-1);
+    let dry = Dry {
+        multiplier,
+        base,
+        allowed_length: allowed_length as usize,
+        // -1 is the whole context.
+        last_n: usize::try_from(last_n).unwrap_or(usize::MAX),
+        // What they are in tokens is found where the tokenizer is.
+        breakers: Arc::default(),
+    };
+    Ok(Some(dry).filter(|dry| dry.multiplier > 0.0 && dry.last_n > 0))
+}
+
+fn breakers(fields: &Fields<'_>) -> Result<Vec<String>, ApiError> {
+    let bounds =
+        TextBounds { what: "a breaker", count_max: BREAKERS_MAX, bytes_max: BREAKER_BYTES_MAX };
+    let breakers = texts(fields, "dry_sequence_breakers", &bounds)?;
+    Ok(breakers.unwrap_or_else(|| BREAKERS_DEFAULT.map(str::to_owned).to_vec()))
 }
 
 fn priority(fields: &Fields<'_>) -> Result<i32, ApiError> {
@@ -91,34 +124,48 @@ fn seed(fields: &Fields<'_>) -> Result<Option<u64>, ApiError> {
 
 /// Stop sequences, in the field of this name.
 pub(crate) fn stop(fields: &Fields<'_>, param: &str) -> Result<Vec<String>, ApiError> {
+    let bounds = TextBounds {
+        what: "a stop sequence",
+        count_max: STOP_SEQUENCES_MAX,
+        bytes_max: STOP_SEQUENCE_BYTES_MAX,
+    };
+    Ok(texts(fields, param, &bounds)?.unwrap_or_default())
+}
+
+/// How many texts a field may have, and how long.
+struct TextBounds {
+    what: &'static str,
+    count_max: usize,
+    bytes_max: usize,
+}
+
+/// A text or a list of texts.
+fn texts(
+    fields: &Fields<'_>,
+    param: &str,
+    bounds: &TextBounds,
+) -> Result<Option<Vec<String>>, ApiError> {
+    let TextBounds { what, count_max, bytes_max } = *bounds;
     let entries = match fields.value(param) {
-        None => return Ok(Vec::new()),
+        None => return Ok(None),
         Some(Value::Array(entries)) => entries.as_slice(),
         Some(one) => std::slice::from_ref(one),
     };
-    if entries.len() > STOP_SEQUENCES_MAX {
+    if entries.len() > count_max {
         let found = entries.len();
-        let message = format!("{param} has {found} entries, expected at most {STOP_SEQUENCES_MAX}");
+        let message = format!("{param} has {found} entries, expected at most {count_max}");
         return Err(ApiError::wrong_value(param, message));
     }
-    entries
-        .iter()
-        .map(|entry| match entry {
-            Value::String(text) if (1..=STOP_SEQUENCE_BYTES_MAX).contains(&text.len()) => {
-                Ok(text.clone())
-            }
-            Value::String(text) => {
-                let message = format!(
-                    "a stop sequence has {} bytes, expected 1 to {STOP_SEQUENCE_BYTES_MAX}",
-                    text.len()
-                );
-                Err(ApiError::wrong_value(param, message))
-            }
-            other => {
-                Err(ApiError::wrong_type(param, "a string or an array of strings", kind(other)))
-            }
-        })
-        .collect()
+    let texts = entries.iter().map(|entry| match entry {
+        Value::String(text) if (1..=bytes_max).contains(&text.len()) => Ok(text.clone()),
+        Value::String(text) => {
+            let found = text.len();
+            let message = format!("{what} has {found} bytes, expected 1 to {bytes_max}");
+            Err(ApiError::wrong_value(param, message))
+        }
+        other => Err(ApiError::wrong_type(param, "a string or an array of strings", kind(other))),
+    });
+    texts.collect::<Result<_, _>>().map(Some)
 }
 
 fn logit_bias(fields: &Fields<'_>, vocab_size: usize) -> Result<Vec<(u32, f32)>, ApiError> {

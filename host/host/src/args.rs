@@ -196,7 +196,7 @@ pub(crate) struct RunArgs {
     /// Model file or folder.
     #[arg(env = "HOST_MODEL")]
     pub(crate) model: PathBuf,
-    /// Prompt; without it an interactive chat begins.
+    /// Prompt. Without it: what stdin holds, or a chat where stdin and stdout are a terminal.
     pub(crate) prompt: Option<String>,
     /// Continue the prompt as plain text instead of answering it as a chat message.
     #[arg(long)]
@@ -213,9 +213,18 @@ pub(crate) struct RunArgs {
     /// Sample among the likeliest tokens that make up this share.
     #[arg(long, env = "HOST_TOP_P", default_value_t = 0.95)]
     pub(crate) top_p: f32,
+    /// Sample among so many of the likeliest tokens; 0 for all.
+    #[arg(long, env = "HOST_TOP_K", default_value_t = 0)]
+    pub(crate) top_k: usize,
+    /// Sample among tokens at least so many times as likely as the likeliest.
+    #[arg(long, env = "HOST_MIN_P", default_value_t = 0.0)]
+    pub(crate) min_p: f32,
     /// Same seed, same answer.
     #[arg(long, env = "HOST_SEED")]
     pub(crate) seed: Option<u64>,
+    /// Text that ends an answer and is not part of it; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) stop: Vec<String>,
     #[command(flatten)]
     pub(crate) plugins: PluginArgs,
     #[command(flatten)]

@@ -1,85 +1,182 @@
-//! The interactive chat of `host run`: history, line editing, and Ctrl-C that stops the answer and
-//! not the program.
+//! The interactive chat of `host run`: a conversation at the terminal, with commands.
+//!
+//! Answers go to stdout, everything else to stderr. Ctrl-C stops an answer and not the program.
 
-use crate::Failure;
+mod command;
+pub(crate) mod conversation;
+mod input;
+pub(crate) mod settings;
+
 use crate::args::RunArgs;
-use crate::console::{answer, note};
-use crate::run::{chat_request, print_stream};
+use crate::console::{Printable as _, answer, dim, note};
+use crate::run::chat_request;
+use crate::{Failure, reply, wiring};
+use command::{COMMANDS, Command};
+use conversation::Conversation;
 use host_generation::Generator;
-use rustyline::DefaultEditor;
-use rustyline::error::ReadlineError;
-use serde_json::{Value, json};
+use host_loader::Registry;
+use input::{Input, LineReader};
+use settings::Settings;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use tokio::runtime::Runtime;
 
-const HELP: &str =
-    "/clear forgets the conversation, /exit (or Ctrl-D) leaves, Ctrl-C stops an answer";
+const HINT: &str = "/help lists the commands, Ctrl-C stops an answer, Ctrl-D leaves";
+
+const HELP_END: &str = "A line that ends with \\ goes on in the next, and so does a message between \
+                        \"\"\" and \"\"\".";
 
 /// Chats until the person leaves.
-pub(crate) fn chat(generator: &Generator, args: &RunArgs) -> Result<(), Failure> {
-    if !generator.has_chat_template() {
-        return Err("the model has no chat template; give a prompt, with --raw if you like".into());
-    }
-    let interrupted = watch_interrupts()?;
-    let mut editor = DefaultEditor::new()?;
-    let mut messages = opening(args);
-    note(&format!("{} - {HELP}", generator.summary().id));
+pub(crate) fn chat(
+    args: &RunArgs,
+    settings: Settings,
+    registry: Arc<Registry>,
+    generator: Generator,
+    runtime: &Runtime,
+) -> Result<(), Failure> {
+    check_template(&generator)?;
+    let mut reader = LineReader::new()?;
+    let conversation = Conversation::new(args.system.as_deref());
+    let mut chat = Chat { args, settings, registry, generator, conversation, runtime };
+    chat.introduce();
     loop {
-        let line = match editor.readline("> ") {
-            Ok(line) => line,
-            Err(ReadlineError::Interrupted) => continue,
-            Err(ReadlineError::Eof) => return Ok(()),
-            Err(failure) => return Err(failure.into()),
-        };
-        match line.trim() {
-            "" => continue,
-            "/exit" | "/quit" => return Ok(()),
-            "/help" => note(HELP),
-            "/clear" => messages = opening(args),
-            _ => {
-                editor.add_history_entry(&line)?;
-                messages.push(json!({"role": "user", "content": line}));
-                interrupted.store(false, Ordering::Relaxed);
-                match reply(generator, args, &messages, &interrupted) {
-                    Ok(text) => messages.push(json!({"role": "assistant", "content": text})),
-                    Err(failure) => {
-                        // The question stays out of the history, or every later one would fail too.
-                        messages.pop();
-                        note(&format!("error: {failure}"));
-                    }
-                }
+        let line = match reader.read()? {
+            Input::Line(line) => line,
+            Input::Interrupted => {
+                note(&dim("Ctrl-D leaves"));
+                continue;
             }
+            Input::End => return Ok(()),
+        };
+        let outcome = match command::parse(&line) {
+            Ok(None) => Ok(()),
+            Ok(Some(Command::Exit)) => return Ok(()),
+            Ok(Some(command)) => chat.obey(command),
+            Err(message) => Err(message.into()),
+        };
+        if let Err(failure) = outcome {
+            note(&format!("error: {}", failure.to_string().printable()));
         }
     }
 }
 
-fn opening(args: &RunArgs) -> Vec<Value> {
-    args.system.iter().map(|text| json!({"role": "system", "content": text})).collect()
+fn check_template(generator: &Generator) -> Result<(), Failure> {
+    match generator.has_chat_template() {
+        true => Ok(()),
+        false => {
+            Err("the model has no chat template; give a prompt, with --raw if you like".into())
+        }
+    }
 }
 
-fn reply(
-    generator: &Generator,
-    args: &RunArgs,
-    messages: &[Value],
-    interrupted: &AtomicBool,
-) -> Result<String, Failure> {
-    let mut stream = generator.submit(chat_request(generator, args, messages)?)?;
-    let text = print_stream(&mut stream, || interrupted.load(Ordering::Relaxed))?;
-    answer("\n");
-    Ok(text)
+struct Chat<'a> {
+    args: &'a RunArgs,
+    settings: Settings,
+    registry: Arc<Registry>,
+    generator: Generator,
+    conversation: Conversation,
+    runtime: &'a Runtime,
 }
 
-/// A flag that Ctrl-C raises while an answer is printed; at the prompt the line editor has it.
-fn watch_interrupts() -> Result<Arc<AtomicBool>, Failure> {
-    let raised = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&raised);
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    std::thread::Builder::new().name("interrupts".to_owned()).spawn(move || {
-        runtime.block_on(async {
-            while tokio::signal::ctrl_c().await.is_ok() {
-                flag.store(true, Ordering::Relaxed);
+impl Chat<'_> {
+    fn introduce(&self) {
+        note(&dim(&format!("{} - {HINT}", self.generator.summary().id.printable())));
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), Failure> {
+        match command {
+            Command::Say(message) => {
+                self.conversation.ask(&message);
+                // A message that cannot be answered would stand in the way of all after it.
+                self.reply().inspect_err(|_| {
+                    self.conversation.undo();
+                })
             }
-        });
-    })?;
-    Ok(raised)
+            Command::Retry => self.retry(),
+            Command::Undo => match self.conversation.undo() {
+                true => Ok(self.count_messages()),
+                false => Err("there is no message to take back".into()),
+            },
+            Command::Clear => {
+                self.conversation.clear();
+                Ok(self.count_messages())
+            }
+            Command::Model(path) => self.change_model(&path),
+            Command::System(text) => {
+                self.conversation.system = Some(text).filter(|text| !text.is_empty());
+                Ok(())
+            }
+            Command::Set { name, value } => self.settings.set(&name, &value),
+            Command::Save(path) => self.conversation.save(&path),
+            Command::Load(path) => {
+                self.conversation = Conversation::load(&path)?;
+                Ok(self.count_messages())
+            }
+            Command::Help => Ok(help()),
+            Command::Show => Ok(self.show()),
+            Command::Exit => Ok(()),
+        }
+    }
+
+    fn retry(&mut self) -> Result<(), Failure> {
+        let Some(answer) = self.conversation.reopen() else {
+            return Err("there is no message to answer again".into());
+        };
+        self.reply().inspect_err(|_| self.conversation.restore(answer))
+    }
+
+    /// Answers the last message.
+    fn reply(&mut self) -> Result<(), Failure> {
+        let request = chat_request(&self.generator, &self.settings, &self.conversation)?;
+        let interrupted = async {
+            // Where signals cannot be had, an answer comes to its own end.
+            if tokio::signal::ctrl_c().await.is_err() {
+                std::future::pending().await
+            }
+        };
+        let reply = self.runtime.block_on(reply::print(&self.generator, request, interrupted))?;
+        answer("\n");
+        if reply.reason.is_none() && reply.text.is_empty() {
+            return Err("stopped before the first token, so the message is taken back".into());
+        }
+        note(&dim(&reply.figures(self.generator.limits().sequence_tokens_max())));
+        self.conversation.answer(&reply.text);
+        Ok(())
+    }
+
+    /// Goes on with another model; the present one stays until the other is there.
+    fn change_model(&mut self, path: &Path) -> Result<(), Failure> {
+        let generator = wiring::start(&self.registry, &self.args.load, path)?;
+        check_template(&generator)?;
+        self.generator = generator;
+        self.introduce();
+        Ok(())
+    }
+
+    fn show(&self) {
+        let summary = self.generator.summary();
+        let system = self.conversation.system.as_deref().unwrap_or("none");
+        let context = self.generator.limits().sequence_tokens_max();
+        let lines = format!(
+            "model {} ({})\ncontext {context}\n{}\nmessages {}\nsystem {system}",
+            summary.id,
+            summary.path.display(),
+            self.settings.describe(),
+            self.conversation.len(),
+        );
+        note(&lines.printable());
+    }
+
+    fn count_messages(&self) {
+        note(&dim(&format!("{} messages", self.conversation.len())));
+    }
+}
+
+fn help() {
+    let width = COMMANDS.iter().map(|(name, what, _)| name.len() + what.len()).max().unwrap_or(0);
+    for (name, what, does) in COMMANDS {
+        let command = format!("{name} {what}");
+        note(&format!("  {command:width$}  {does}", width = width + 1));
+    }
+    note(HELP_END);
 }

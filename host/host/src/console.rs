@@ -2,17 +2,38 @@
 //!
 //! Answers go to stdout, everything else to stderr: stdout may be a pipe, or a protocol.
 
-use std::io::{self, Write as _};
+use std::borrow::Cow;
+use std::io::{self, IsTerminal as _, Write as _};
 
-/// Writes an answer to stdout; a closed pipe is the reader's choice, not an error.
-pub(crate) fn answer(text: &str) {
+/// Writes an answer to stdout, without control characters if that is a terminal; false once nobody
+/// reads it any more, which is the reader's choice and no error.
+pub(crate) fn answer(text: &str) -> bool {
     let mut out = io::stdout().lock();
-    let _closed = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let text = match out.is_terminal() {
+        true => Cow::Owned(text.printable()),
+        false => Cow::Borrowed(text),
+    };
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_ok()
 }
 
 /// Writes a line to stderr.
 pub(crate) fn note(line: &str) {
     let _closed = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// A remark for stderr, less bright than an answer where colours are wanted.
+pub(crate) fn dim(text: &str) -> String {
+    if wants_colours(&io::stderr()) { format!("\x1b[2m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// A prompt for stdout that stands out where colours are wanted.
+pub(crate) fn bold(text: &str) -> Cow<'_, str> {
+    if wants_colours(&io::stdout()) { format!("\x1b[1m{text}\x1b[0m").into() } else { text.into() }
+}
+
+/// On a terminal, unless `NO_COLOR` says otherwise.
+fn wants_colours(out: &impl io::IsTerminal) -> bool {
+    out.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// Says why a command failed.
@@ -22,14 +43,14 @@ pub(crate) fn complain(failure: &crate::Failure) {
 
 /// Keeps control characters of file names and file contents off the terminal.
 pub(crate) trait Printable {
-    /// The text with control characters but the newline escaped.
+    /// The text with control characters but line end and tab escaped.
     fn printable(&self) -> String;
 }
 
 impl Printable for str {
     fn printable(&self) -> String {
         self.chars().fold(String::with_capacity(self.len()), |mut text, character| {
-            if character.is_control() && character != '\n' {
+            if character.is_control() && !matches!(character, '\n' | '\t') {
                 text.extend(character.escape_default());
             } else {
                 text.push(character);

@@ -15,6 +15,7 @@ mod operator;
 mod plugins;
 mod progress;
 mod quantize;
+mod reply;
 mod run;
 mod serve;
 mod wiring;

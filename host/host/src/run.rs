@@ -1,94 +1,92 @@
-//! `host run`: answer one prompt, or chat.
+//! `host run`: answer one prompt, or chat where a person sits at the terminal.
 //!
 //! The answer is the only thing on stdout, so that it can be piped.
 
 use crate::args::RunArgs;
+use crate::chat::conversation::Conversation;
+use crate::chat::settings::Settings;
 use crate::console::{answer, note};
-use crate::{Failure, chat, wiring};
-use host_engine::SamplingParams;
-use host_generation::{
-    ChatPrompt, GenerationEvent, GenerationRequest, GenerationStream, Generator, Prompt,
-};
-use serde_json::{Value, json};
+use crate::{Failure, chat, reply, wiring};
+use host_generation::{ChatPrompt, GenerationRequest, Generator, Prompt};
+use std::io::{IsTerminal as _, Read as _, stdin, stdout};
+use tokio::runtime::{Builder, Runtime};
+
+/// Most bytes of a prompt that are read from stdin.
+const PROMPT_BYTES_MAX: u64 = 16 << 20;
 
 /// Runs the command.
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
-    let generator = wiring::generator(&args.plugins, &args.load, &args.model)?;
-    let outcome = match &args.prompt {
-        Some(prompt) => once(&generator, args, prompt),
-        None => chat::chat(&generator, args),
+    let settings = Settings::of(args)?;
+    let prompt = match &args.prompt {
+        Some(prompt) => Some(prompt.clone()),
+        None if stdin().is_terminal() && stdout().is_terminal() => None,
+        None => Some(read_prompt()?),
     };
-    generator.shutdown();
-    outcome
+    let registry = wiring::registry(&args.plugins)?;
+    let generator = wiring::start(&registry, &args.load, &args.model)?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    match prompt {
+        Some(prompt) => once(&runtime, &generator, &settings, args, prompt),
+        None => chat::chat(args, settings, registry, generator, &runtime),
+    }
 }
 
 /// Answers one prompt: as a chat message where the model has a chat template, else as plain text.
-fn once(generator: &Generator, args: &RunArgs, prompt: &str) -> Result<(), Failure> {
+fn once(
+    runtime: &Runtime,
+    generator: &Generator,
+    settings: &Settings,
+    args: &RunArgs,
+    prompt: String,
+) -> Result<(), Failure> {
     let request = if args.raw || !generator.has_chat_template() {
-        request(args, Prompt::Text { text: prompt.to_owned(), add_special: true })
+        settings.request(Prompt::Text { text: prompt, add_special: true })
     } else {
-        chat_request(generator, args, &first_messages(args, prompt))?
+        let mut conversation = Conversation::new(args.system.as_deref());
+        conversation.ask(&prompt);
+        chat_request(generator, settings, &conversation)?
     };
-    let mut stream = generator.submit(request)?;
-    print_stream(&mut stream, || false)?;
+    // Ctrl-C ends the program, as it does any other.
+    runtime.block_on(reply::print(generator, request, std::future::pending()))?;
     answer("\n");
     Ok(())
 }
 
-/// The system message, if there is one, and the user's first.
-fn first_messages(args: &RunArgs, prompt: &str) -> Vec<Value> {
-    let system = args.system.iter().map(|text| json!({"role": "system", "content": text}));
-    system.chain([json!({"role": "user", "content": prompt})]).collect()
-}
-
-/// A request that continues the messages.
+/// A request that continues a conversation.
 pub(crate) fn chat_request(
     generator: &Generator,
-    args: &RunArgs,
-    messages: &[Value],
+    settings: &Settings,
+    conversation: &Conversation,
 ) -> Result<GenerationRequest, Failure> {
     let text = generator.render_chat(&ChatPrompt {
-        messages: messages.to_vec(),
+        messages: conversation.messages(),
         add_generation_prompt: true,
         ..ChatPrompt::default()
     })?;
     // The template writes the special tokens itself.
-    Ok(request(args, Prompt::Text { text, add_special: false }))
+    Ok(settings.request(Prompt::Text { text, add_special: false }))
 }
 
-fn request(args: &RunArgs, prompt: Prompt) -> GenerationRequest {
-    GenerationRequest {
-        prompt,
-        tokens_max: args.max_tokens,
-        sampling: SamplingParams {
-            temperature: args.temperature,
-            top_p: args.top_p,
-            ..SamplingParams::default()
-        },
-        seed: args.seed,
-        ..GenerationRequest::default()
+/// The whole of stdin without its last line end.
+fn read_prompt() -> Result<String, Failure> {
+    if stdin().is_terminal() {
+        note("reading the prompt from the terminal, Ctrl-D ends it");
     }
-}
-
-/// Prints an answer as it comes and returns it; stops when `stopped` says so.
-pub(crate) fn print_stream(
-    stream: &mut GenerationStream,
-    stopped: impl Fn() -> bool,
-) -> Result<String, Failure> {
     let mut text = String::new();
-    while let Some(event) = stream.blocking_next() {
-        match event {
-            GenerationEvent::Delta { delta, .. } => {
-                answer(&delta.text);
-                text.push_str(&delta.text);
-            }
-            GenerationEvent::Finished { .. } => break,
-            GenerationEvent::Failed { error, .. } => return Err(error.into()),
-        }
-        if stopped() {
-            note("\n(stopped)");
-            break;
-        }
+    stdin()
+        .take(PROMPT_BYTES_MAX + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("the prompt cannot be read from stdin: {error}"))?;
+    if text.len() as u64 > PROMPT_BYTES_MAX {
+        let message = format!("the prompt on stdin has more than {PROMPT_BYTES_MAX} bytes");
+        return Err(message.into());
     }
-    Ok(text)
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    if text.is_empty() {
+        let message = "the prompt on stdin is empty; give one there or as an argument, or chat at \
+                       a terminal";
+        return Err(message.into());
+    }
+    Ok(text.to_owned())
 }

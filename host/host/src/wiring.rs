@@ -46,11 +46,21 @@ fn default_dir(program: &Path) -> PathBuf {
 }
 
 fn user_cache_dir() -> Option<PathBuf> {
+    user_dir("XDG_CACHE_HOME", ".cache")
+}
+
+/// The host's folder for what a person would miss.
+pub(crate) fn user_data_dir() -> Option<PathBuf> {
+    user_dir("XDG_DATA_HOME", ".local/share")
+}
+
+/// The host's own folder in one of the user's, which a variable names or which lies in the home.
+fn user_dir(variable: &str, in_home: &str) -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let base = set("XDG_CACHE_HOME").map(PathBuf::from).or_else(|| {
+    let base = set(variable).map(PathBuf::from).or_else(|| {
         set("LOCALAPPDATA")
             .map(PathBuf::from)
-            .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache")))
+            .or_else(|| set("HOME").map(|home| Path::new(&home).join(in_home)))
     })?;
     Some(base.join("host"))
 }
@@ -92,7 +102,15 @@ pub(crate) fn generator(
     load_args: &LoadArgs,
     path: &Path,
 ) -> Result<Generator, Failure> {
-    let registry = registry(plugins)?;
-    let model = load(&registry, path, &load_options(load_args))?;
+    start(&registry(plugins)?, load_args, path)
+}
+
+/// As [`generator`], with plugins that were looked for already.
+pub(crate) fn start(
+    registry: &Arc<Registry>,
+    load_args: &LoadArgs,
+    path: &Path,
+) -> Result<Generator, Failure> {
+    let model = load(registry, path, &load_options(load_args))?;
     Ok(Generator::spawn(model, Metrics::new())?)
 }

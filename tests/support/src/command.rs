@@ -28,7 +28,7 @@ pub struct Finished {
 /// # Panics
 /// It cannot be started, or is killed for running longer than two minutes.
 pub fn run(command: &mut Command) -> Finished {
-    run_within(command, LIMIT)
+    run_within(command, Stdio::null(), LIMIT)
 }
 
 /// Runs the host with these arguments and without flags from the environment.
@@ -37,6 +37,18 @@ pub fn run(command: &mut Command) -> Finished {
 /// As [`run`].
 pub fn run_host<'a>(arguments: impl IntoIterator<Item = &'a str>) -> Finished {
     run(without_flags(&mut Command::new(host_program())).args(arguments))
+}
+
+/// As [`run_host`], with what the host finds on stdin.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_host_reading<'a>(
+    arguments: impl IntoIterator<Item = &'a str>,
+    stdin: impl Into<Stdio>,
+) -> Finished {
+    let mut command = Command::new(host_program());
+    run_within(without_flags(&mut command).args(arguments), stdin.into(), LIMIT)
 }
 
 /// Runs cargo in a folder, building into `target`.
@@ -54,7 +66,7 @@ pub fn cargo(folder: &Path, target: &Path, arguments: &[&str]) {
             command.env_remove(&name);
         }
     }
-    let done = run_within(&mut command, BUILD_LIMIT);
+    let done = run_within(&mut command, Stdio::null(), BUILD_LIMIT);
     assert!(done.status.success(), "cargo {} failed:\n{}", arguments.join(" "), done.stderr);
 }
 
@@ -68,9 +80,9 @@ pub(crate) fn without_flags(command: &mut Command) -> &mut Command {
     command
 }
 
-fn run_within(command: &mut Command, limit: Duration) -> Finished {
+fn run_within(command: &mut Command, stdin: Stdio, limit: Duration) -> Finished {
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -14,7 +14,7 @@ mod scratch;
 mod wait;
 
 pub use build::{build_plugin, host_program, plugin_file, target_dir};
-pub use command::{Finished, cargo, run, run_host};
+pub use command::{Finished, cargo, run, run_host, run_host_reading};
 pub use folder::{PluginFolder, SHIPPED, dynamic_library};
 pub use host::TestHost;
 pub use http::{Client, EventStream, Response};

@@ -5,10 +5,11 @@
 //! is in use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use host_engine::{
-    EngineLimits, FinishReason, SamplingParams, SequenceError, SequenceId, SequenceRequest,
-    StepError, StepStats, SubmitError,
+    Breakers, Dry, EngineLimits, FinishReason, SamplingParams, SequenceError, SequenceId,
+    SequenceRequest, StepError, StepStats, SubmitError, TokenSet,
 };
 use proptest::prelude::*;
 
@@ -49,19 +50,35 @@ fn limits() -> impl Strategy<Value = EngineLimits> {
 
 fn sampling() -> impl Strategy<Value = SamplingParams> {
     let greedy = Just(SamplingParams::default());
-    let chance = (any::<u64>(), 0_usize..6, 0.3_f32..1.2, 0.0_f32..0.3, 0.0_f32..1.0).prop_map(
-        |(seed, top_k, top_p, min_p, penalty)| SamplingParams {
+    let cuts = (0_usize..6, 0.3_f32..1.2, 0.0_f32..0.3, 0.3_f32..1.5);
+    let chance = (any::<u64>(), cuts, 0.0_f32..1.0, prop::option::of(dry()), -0.5_f32..1.0);
+    let chance = chance.prop_map(|(seed, (top_k, top_p, min_p, typical_p), penalty, dry, xtc)| {
+        SamplingParams {
             temperature: 0.8,
             top_k,
             top_p: top_p.min(1.0),
+            typical_p: typical_p.min(1.0),
             min_p,
+            xtc_probability: xtc.max(0.0),
             repetition_penalty: 1.0 + penalty,
             presence_penalty: penalty,
+            dry,
             seed,
             ..SamplingParams::default()
-        },
-    );
+        }
+    });
     prop_oneof![greedy, chance]
+}
+
+fn dry() -> impl Strategy<Value = Dry> {
+    (0.0_f32..2.0, 1_usize..4, 0_usize..40, any::<u32>()).prop_map(
+        |(multiplier, allowed_length, last_n, broken)| {
+            let mut tokens = TokenSet::default();
+            tokens.set_words(&[broken]);
+            let breakers = Arc::new(Breakers { tokens, ..Breakers::default() });
+            Dry { multiplier, base: 1.75, allowed_length, last_n, breakers }
+        },
+    )
 }
 
 fn submission() -> impl Strategy<Value = SequenceRequest> {

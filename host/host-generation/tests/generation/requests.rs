@@ -1,8 +1,9 @@
 //! What a request gets back.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host_engine::{EngineLimits, SamplingParams};
+use host_engine::{Dry, EngineLimits, SamplingParams};
 use host_generation::{
     FinishReason, GenerationError, GenerationEvent, GenerationRequest, GenerationStream, Generator,
     ModelEntry, ModelState, Models, Prompt, TokenPiece,
@@ -349,6 +350,24 @@ fn requests_out_of_range_are_refused_by_field() {
     check_refused(GenerationRequest { logprobs: Some(21), ..request() }, "logprobs");
     let greedy = SamplingParams::default;
     check_refused(sampling(SamplingParams { temperature: -1.0, ..greedy() }), "temperature");
+    check_refused(sampling(SamplingParams { typical_p: -0.1, ..greedy() }), "typical_p");
+    check_refused(
+        sampling(SamplingParams { xtc_threshold: f32::NAN, ..greedy() }),
+        "xtc_threshold",
+    );
+    let dry = |base, allowed_length| Dry {
+        multiplier: 1.0,
+        base,
+        allowed_length,
+        last_n: 9,
+        breakers: Arc::default(),
+    };
+    let with_dry = |dry| sampling(SamplingParams { dry: Some(dry), ..greedy() });
+    check_refused(with_dry(dry(0.5, 2)), "dry_base");
+    check_refused(with_dry(dry(2.0, 0)), "dry_allowed_length");
+    for breakers in [vec![String::new()], vec!["x".repeat(41)], vec!["x".to_owned(); 17]] {
+        check_refused(GenerationRequest { breakers, ..request() }, "dry_sequence_breakers");
+    }
     check_refused(sampling(SamplingParams { top_p: 7.0, ..greedy() }), "top_p");
     check_refused(
         sampling(SamplingParams { logit_bias: vec![(9999, 1.0)], ..greedy() }),

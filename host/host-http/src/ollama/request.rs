@@ -12,11 +12,19 @@ use crate::limits::TOKENS_MAX;
 use crate::tools;
 
 /// Options and the fields of chat that mean the same; other options are not looked at.
-const OPTIONS: [(&str, &str); 9] = [
+const OPTIONS: [(&str, &str); 17] = [
     ("temperature", "temperature"),
     ("top_p", "top_p"),
     ("top_k", "top_k"),
     ("min_p", "min_p"),
+    ("typical_p", "typical_p"),
+    ("xtc_probability", "xtc_probability"),
+    ("xtc_threshold", "xtc_threshold"),
+    ("dry_multiplier", "dry_multiplier"),
+    ("dry_base", "dry_base"),
+    ("dry_allowed_length", "dry_allowed_length"),
+    ("dry_penalty_last_n", "dry_penalty_last_n"),
+    ("dry_sequence_breakers", "dry_sequence_breakers"),
     ("seed", "seed"),
     ("stop", "stop"),
     ("repeat_penalty", "repetition_penalty"),

@@ -210,6 +210,27 @@ async fn temperature_0_is_greedy_and_seeds_repeat() {
 }
 
 #[tokio::test]
+async fn repetitions_are_penalised_if_asked() {
+    let host = saying("wxyz-wxyz");
+    let (plain, dry) = ("wxyz-wxyz", "wxyz-wx~");
+    let rows = [
+        (json!({}), plain),
+        (json!({"dry_multiplier": 0, "dry_base": 9}), plain),
+        (json!({"dry_multiplier": 1, "dry_penalty_last_n": 0}), plain),
+        (json!({"dry_multiplier": 1}), dry),
+        (json!({"dry_multiplier": 1, "dry_allowed_length": 4}), plain),
+        (json!({"dry_multiplier": 1, "dry_sequence_breakers": "x"}), plain),
+        (json!({"dry_multiplier": 1, "dry_sequence_breakers": ["wx", "q"]}), plain),
+    ];
+    for (mut more, expected) in rows {
+        more["temperature"] = json!(0);
+        let answer = host.ok(PATH, &chat(more.clone())).await;
+        let found: String = content(&answer).chars().take(expected.len()).collect();
+        assert_eq!(found, expected, "{more}");
+    }
+}
+
+#[tokio::test]
 async fn choices_are_numbered_and_counted() {
     let body =
         chat(json!({"n": 3, "seed": 1, "temperature": 2, "max_tokens": 8, "ignore_eos": true}));

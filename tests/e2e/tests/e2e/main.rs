@@ -6,6 +6,7 @@
 mod bad_models;
 mod bad_plugins;
 mod checkpoint;
+mod command_line;
 mod concurrency;
 mod drop_in;
 mod embeddings;
