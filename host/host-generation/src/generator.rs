@@ -8,7 +8,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use host_engine::{
     Constraint, Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepModel,
@@ -131,6 +131,12 @@ impl Generator {
     /// Whether it serves.
     pub fn state(&self) -> ModelState {
         self.inner.shared.state()
+    }
+
+    /// How long nobody has used it; none while anybody does or holds another handle of it.
+    pub(crate) fn idle_for(&self) -> Option<Duration> {
+        let is_held = Arc::strong_count(&self.inner) > 1;
+        self.inner.shared.mailbox.idle_for().filter(|_| !is_held)
     }
 
     /// Whether the checkpoint brought a chat template that can be used.

@@ -19,6 +19,7 @@ mod generator;
 mod grammar;
 mod growth;
 mod limits;
+mod loading;
 mod mailbox;
 mod models;
 mod python;
@@ -40,7 +41,8 @@ pub use limits::{
     CHOICES_MAX, EMBEDDING_TEXTS_MAX, EMBEDDING_TOKENS_MAX, STOP_SEQUENCE_BYTES_MAX,
     STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX,
 };
-pub use models::{ModelEntry, Models};
+pub use loading::{LoadFailure, LoadJob, LoadProgress, LoadStage, Loading};
+pub use models::{Kept, ModelEntry, ModelStatus, Models, Wanted};
 pub use python::strftime;
 pub use request::{GenerationRequest, Prompt};
 pub use served::ServedModel;

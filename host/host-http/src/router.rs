@@ -10,7 +10,7 @@ use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::{
-    anthropic, chat, completions, embeddings, front, models, ollama, operations, plugins,
+    anthropic, chat, completions, embeddings, front, loads, models, ollama, operations, plugins,
     responses, tokens,
 };
 
@@ -51,8 +51,8 @@ pub fn router(state: AppState) -> Router {
         .route("/ready", get(operations::ready))
         .route("/metrics", get(operations::metrics))
         .route("/v1/models", get(models::list))
-        .route("/v1/models/load", post(models::load))
-        .route("/v1/models/unload", post(models::unload))
+        .route("/v1/models/load", post(loads::load))
+        .route("/v1/models/unload", post(loads::unload))
         .route("/v1/models/{*id}", get(models::show))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/rescan", post(plugins::rescan))

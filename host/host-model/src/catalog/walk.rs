@@ -90,6 +90,7 @@ impl Walk {
 
     fn inventory(&mut self, file: &Path) {
         let items = inventory::read(file, &mut self.problems);
+        self.problems.truncate(PROBLEMS_MAX);
         for item in items {
             let path = file.parent().unwrap_or(Path::new(".")).join(&item.path);
             if let Err(error) = path.metadata() {
