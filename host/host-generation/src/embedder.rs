@@ -5,7 +5,7 @@
 //! model, so that what is handed over can run. It loads no model and chooses none.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use host_engine::{EmbeddingEngine, EmbeddingShape, EngineLimits, StepModel, TextError};
 use host_metrics::Metrics;
@@ -116,6 +116,12 @@ impl Embedder {
     /// Whether it serves.
     pub fn state(&self) -> ModelState {
         self.inner.shared.state()
+    }
+
+    /// How long nobody has used it; none while anybody does or holds another handle of it.
+    pub(crate) fn idle_for(&self) -> Option<Duration> {
+        let is_held = Arc::strong_count(&self.inner) > 1;
+        self.inner.shared.mailbox.idle_for().filter(|_| !is_held)
     }
 
     /// Tokens of a text, checked for [`Embedder::embed`]. Call it where time may pass.

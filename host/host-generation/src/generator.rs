@@ -155,6 +155,12 @@ impl Generator {
         self.inner.shared.state()
     }
 
+    /// How long nobody has used it; none while anybody does or holds another handle of it.
+    pub(crate) fn idle_for(&self) -> Option<Duration> {
+        let is_held = Arc::strong_count(&self.inner) > 1;
+        self.inner.shared.mailbox.idle_for().filter(|_| !is_held)
+    }
+
     /// Whether the checkpoint brought a chat template that can be used.
     pub fn has_chat_template(&self) -> bool {
         self.inner.chat_template.is_ok()

@@ -23,6 +23,7 @@ mod grammar;
 mod growth;
 mod guide;
 mod limits;
+mod loading;
 mod mailbox;
 mod models;
 mod python;
@@ -47,7 +48,8 @@ pub use limits::{
     BREAKER_BYTES_MAX, BREAKERS_MAX, CHOICES_MAX, EMBEDDING_TEXTS_MAX, EMBEDDING_TOKENS_MAX,
     STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX, TOP_LOGPROBS_MAX,
 };
-pub use models::{ModelEntry, Models};
+pub use loading::{LoadFailure, LoadJob, LoadProgress, LoadStage, Loading};
+pub use models::{Kept, ModelEntry, ModelStatus, Models, Wanted};
 pub use python::strftime;
 pub use request::{GenerationRequest, Prompt};
 pub use served::ServedModel;

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use host_metrics::{Condvar, LockMetrics, Mutex};
 
@@ -56,25 +56,40 @@ pub(crate) struct Mailbox<S> {
     wake: Condvar,
     /// Places of the engine that are taken.
     places: AtomicUsize,
+    /// When a request last came or ended.
+    used: Mutex<Instant>,
 }
 
 impl<S> Mailbox<S> {
     pub(crate) fn new(lock: LockMetrics) -> Self {
         let letters = Mutex::new((Letters::default(), Phase::default()), lock);
-        Self { letters, wake: Condvar::new(), places: AtomicUsize::new(0) }
+        let used = Mutex::new(Instant::now(), LockMetrics::default());
+        Self { letters, wake: Condvar::new(), places: AtomicUsize::new(0), used }
     }
 
     /// Takes `count` places for a request.
     pub(crate) fn take_places(&self, count: usize, limit: usize) -> Result<(), GenerationError> {
         let add = |taken: usize| taken.checked_add(count).filter(|sum| *sum <= limit);
         let taken = self.places.fetch_update(Ordering::AcqRel, Ordering::Acquire, add);
+        self.note_use();
         let retry_after_s = RETRY_AFTER_S;
         taken.map(|_| ()).map_err(|live| GenerationError::QueueFull { live, limit, retry_after_s })
     }
 
     /// Gives places back.
     pub(crate) fn free_places(&self, count: usize) {
+        self.note_use();
         self.places.fetch_sub(count, Ordering::AcqRel);
+    }
+
+    /// How long there has been no request; none while there is one.
+    pub(crate) fn idle_for(&self) -> Option<Duration> {
+        let is_idle = self.places.load(Ordering::Acquire) == 0;
+        is_idle.then(|| self.used.lock().elapsed())
+    }
+
+    fn note_use(&self) {
+        *self.used.lock() = Instant::now();
     }
 
     /// Hands a request over; false if the thread takes none any more.

@@ -1,164 +1,257 @@
-//! The models a host serves, by the ids that clients use.
+//! The models of a host, by the ids that clients use: those that serve and those that can.
 //!
-//! It also remembers models that could not be loaded, so that a client who asks for one hears why
-//! and an operator sees it in the list. It loads nothing itself.
+//! A model that is wanted and not loaded is loaded once, however many want it. It also remembers why
+//! a model could not be loaded, so that a client who asks for one hears why and an operator sees it
+//! in the list. It loads nothing itself.
 
-use std::sync::{Arc, PoisonError, RwLock};
+mod entry;
+mod list;
+mod slot;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use host_metrics::{Lock, LockMetrics, Metrics, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use host_model::{CatalogEntry, LoadErrorKind};
 
 use crate::embedder::Embedder;
 use crate::error::GenerationError;
 use crate::generator::Generator;
+use crate::loading::{LoadFailure, Loading};
 use crate::served::ServedModel;
-use crate::shared::ModelState;
+use list::List;
+use slot::{Origin, Slot};
 
-/// Id that stands for the first model that serves and does what is asked for.
-const DEFAULT_ID: &str = "default";
+pub use entry::{Kept, ModelEntry, ModelStatus, Wanted};
 
-/// One model of the list.
+/// The models of a host; clones share them.
 #[derive(Debug, Clone)]
-pub enum ModelEntry {
-    /// It was loaded.
-    Loaded(ServedModel),
-    /// It was wanted and could not be loaded.
-    Failed {
-        /// The id it would have.
-        id: String,
-        /// Why, in one line.
-        error: String,
-    },
+pub struct Models {
+    list: Arc<RwLock<List>>,
 }
 
-impl ModelEntry {
-    /// Its id.
-    pub fn id(&self) -> &str {
-        match self {
-            ModelEntry::Loaded(model) => &model.summary().id,
-            ModelEntry::Failed { id, .. } => id,
-        }
+impl Default for Models {
+    /// No models, and nobody counts who waits for the list.
+    fn default() -> Self {
+        Self::counted(LockMetrics::default())
     }
 }
 
-/// The models of a host; clones share them.
-#[derive(Debug, Clone, Default)]
-pub struct Models {
-    entries: Arc<RwLock<Vec<ModelEntry>>>,
-}
-
 impl Models {
-    /// The model of that id, or for `default` the first that serves.
+    /// No models yet.
+    pub fn new(metrics: &Metrics) -> Self {
+        Self::counted(metrics.lock(Lock::ModelRouter))
+    }
+
+    fn counted(metrics: LockMetrics) -> Self {
+        Self { list: Arc::new(RwLock::new(List::default(), metrics)) }
+    }
+
+    /// The loaded model of that id or alias, or for `default` the first that serves.
     pub fn get(&self, id: &str) -> Option<ServedModel> {
-        self.find(id, |_| true)
+        self.read().find(id, |_| true)
     }
 
     /// As [`Models::get`], to generate with; an error if the model embeds.
     pub fn generator(&self, id: &str) -> Option<Result<Generator, GenerationError>> {
-        let model = self.find(id, |model| matches!(model, ServedModel::Generator(_)))?;
+        let model = self.read().find(id, |model| matches!(model, ServedModel::Generator(_)))?;
         Some(model.into_generator())
     }
 
     /// As [`Models::get`], to embed with; an error if the model generates.
     pub fn embedder(&self, id: &str) -> Option<Result<Embedder, GenerationError>> {
-        let model = self.find(id, |model| matches!(model, ServedModel::Embedder(_)))?;
+        let model = self.read().find(id, |model| matches!(model, ServedModel::Embedder(_)))?;
         Some(model.into_embedder())
     }
 
-    /// Every model, in the order of insertion.
+    /// Every model, in the order in which they became known.
     pub fn list(&self) -> Vec<ModelEntry> {
-        self.read(<[ModelEntry]>::to_vec)
+        let list = self.read();
+        list.slots.iter().map(|slot| list.entry(slot)).collect()
     }
 
-    /// Why a model could not be loaded, if it was wanted.
-    pub fn failure(&self, id: &str) -> Option<String> {
-        self.read(|entries| {
-            entries.iter().find_map(|entry| match entry {
-                ModelEntry::Failed { id: failed, error } if failed == id => Some(error.clone()),
-                _ => None,
-            })
-        })
+    /// One model, loaded or not; for `default` the one a request would get.
+    pub fn entry(&self, id: &str) -> Option<ModelEntry> {
+        let list = self.read();
+        list.index(id).map(|index| list.entry(&list.slots[index]))
     }
 
-    /// Adds a model. One of the same id is replaced and finishes what it has.
+    /// Gives a model another name; a model whose id it is goes before.
+    pub fn add_alias(&self, alias: &str, id: &str) {
+        self.write().aliases.insert(alias.to_owned(), id.to_owned());
+    }
+
+    /// Makes a checkpoint known, to be loaded when somebody asks for it; it stays in the list.
+    pub fn offer(&self, checkpoint: CatalogEntry) {
+        self.write().offer(checkpoint, Origin::Operator);
+    }
+
+    /// Makes those of a catalog known, and forgets those of the one before that are not in use.
+    /// Failures are forgotten too: what was missing may be there now. What is known by another id
+    /// already is left out.
+    pub fn offer_catalog(&self, catalog: Vec<CatalogEntry>) {
+        let mut list = self.write();
+        list.slots.retain_mut(|slot| {
+            slot.failure = None;
+            slot.origin != Origin::Catalog || slot.is_in_use()
+        });
+        for checkpoint in catalog {
+            if list.slots.iter().all(|slot| slot.checkpoint.path != checkpoint.path) {
+                list.offer(checkpoint, Origin::Catalog);
+            }
+        }
+    }
+
+    /// What to wait for to get a model that does not serve. One that could not be loaded before is
+    /// tried again only if that is asked for.
+    pub fn want(&self, id: &str, retry: bool) -> Wanted {
+        let mut list = self.write();
+        let Some(index) = list.index(id) else { return Wanted::Unknown };
+        let slot = &mut list.slots[index];
+        if let Some(model) = slot.ready() {
+            return Wanted::Load(Loading::ended(model.clone()), None);
+        }
+        match &slot.failure {
+            Some(failure) if !retry && slot.loading.is_none() => Wanted::Failed(failure.clone()),
+            _ => slot.load(self, slot.checkpoint.clone()),
+        }
+    }
+
+    /// As [`Models::want`], of a checkpoint that need not be known. A model of its id goes on
+    /// serving until the new one does.
+    pub fn want_checkpoint(&self, checkpoint: CatalogEntry) -> Wanted {
+        let mut list = self.write();
+        let index = list.offer(checkpoint.clone(), Origin::Request);
+        list.slots[index].load(self, checkpoint)
+    }
+
+    /// Adds a loaded model. One of the same id is replaced and finishes what it has.
     pub fn insert(&self, model: impl Into<ServedModel>) {
-        self.put(ModelEntry::Loaded(model.into()));
+        let model = model.into();
+        let checkpoint = CatalogEntry::from(model.summary());
+        let mut list = self.write();
+        let index = list.offer(checkpoint.clone(), Origin::Request);
+        let slot = &mut list.slots[index];
+        (slot.checkpoint, slot.failure) = (checkpoint, None);
+        let replaced = slot.model.replace(model);
+        drop(list);
+        shut_down(replaced);
     }
 
-    /// Notes that a model could not be loaded; one of that id that serves is kept instead.
-    pub fn insert_failure(&self, id: &str, error: String) {
-        if self.get(id).is_none_or(|model| model.summary().id != id) {
-            self.put(ModelEntry::Failed { id: id.to_owned(), error });
+    /// Takes a model out of service; it finishes what it has. Whether there was something to take:
+    /// a model, or why there is none.
+    ///
+    /// # Errors
+    /// There is none of that id, or it is being loaded.
+    pub fn remove(&self, id: &str) -> Result<bool, Kept> {
+        let mut list = self.write();
+        let index = list.named(id).ok_or(Kept::Unknown)?;
+        let slot = &mut list.slots[index];
+        if slot.loading.is_some() {
+            return Err(Kept::Loading);
         }
-    }
-
-    /// Takes a model off the list; it finishes what it has.
-    pub fn remove(&self, id: &str) -> Option<ModelEntry> {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let index = entries.iter().position(|entry| entry.id() == id)?;
-        let entry = entries.remove(index);
-        drop(entries);
-        if let ModelEntry::Loaded(model) = &entry {
-            model.shutdown();
+        let (model, failure) = (slot.model.take(), slot.failure.take());
+        if slot.origin == Origin::Request {
+            list.slots.remove(index);
         }
-        Some(entry)
+        drop(list);
+        let removed = model.is_some() || failure.is_some();
+        shut_down(model);
+        Ok(removed)
     }
 
-    /// Whether some model serves.
+    /// Unloads the model that nobody uses and that was used longest ago; its id.
+    pub fn evict(&self) -> Option<String> {
+        let mut list = self.write();
+        let idle = list.slots.iter_mut().filter_map(|slot| Some((slot.idle_for()?, slot)));
+        let (_, slot) = idle.max_by_key(|(idle, _)| *idle)?;
+        let (id, model) = (slot.checkpoint.id.clone(), slot.model.take());
+        drop(list);
+        shut_down(model);
+        Some(id)
+    }
+
+    /// Unloads the models that nobody has used for that long; their ids.
+    pub fn evict_idle(&self, at_least: Duration) -> Vec<String> {
+        let mut list = self.write();
+        let idle = |slot: &&mut Slot| slot.idle_for().is_some_and(|idle| idle >= at_least);
+        let slots = list.slots.iter_mut().filter(idle);
+        let taken: Vec<_> =
+            slots.map(|slot| (slot.checkpoint.id.clone(), slot.model.take())).collect();
+        drop(list);
+        let unloaded = taken.into_iter().map(|(id, model)| {
+            shut_down(model);
+            id
+        });
+        unloaded.collect()
+    }
+
+    /// Bytes of the models that [`Models::evict`] would unload one after the other.
+    pub fn idle_bytes(&self) -> u64 {
+        let list = self.read();
+        let idle = list.slots.iter().filter(|slot| slot.idle_for().is_some());
+        let models = idle.filter_map(|slot| slot.model.as_ref());
+        models.map(|model| model.summary().memory_bytes()).fold(0, u64::saturating_add)
+    }
+
+    /// Whether some model serves, or is there to be loaded.
     pub fn is_ready(&self) -> bool {
-        self.first_ready(|_| true).is_some()
+        let is_available = |slot: &Slot| slot.model.is_none() && slot.loading.is_none();
+        self.read()
+            .slots
+            .iter()
+            .any(|slot| slot.ready().is_some() || is_available(slot) && slot.failure.is_none())
     }
 
     /// Lets every model finish what it has and take nothing new.
     pub fn shutdown(&self) {
-        for entry in self.list() {
-            if let ModelEntry::Loaded(model) = entry {
-                model.shutdown();
+        let list = self.read();
+        list.slots.iter().filter_map(|slot| slot.model.as_ref()).for_each(ServedModel::shutdown);
+    }
+
+    /// Books what came of a load.
+    pub(crate) fn end_load(
+        &self,
+        checkpoint: &CatalogEntry,
+        outcome: &Result<ServedModel, LoadFailure>,
+    ) {
+        let mut list = self.write();
+        let Some(index) = list.position(&checkpoint.id) else { return };
+        let slot = &mut list.slots[index];
+        slot.loading = None;
+        let mut replaced = None;
+        match outcome {
+            Ok(model) => {
+                replaced = slot.model.replace(model.clone());
+                slot.checkpoint = checkpoint.clone();
+                slot.failure = None;
             }
-        }
-    }
-
-    fn put(&self, entry: ModelEntry) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
-        let replaced = match entries.iter_mut().find(|old| old.id() == entry.id()) {
-            Some(old) => Some(std::mem::replace(old, entry)),
-            None => {
-                entries.push(entry);
-                None
+            Err(_) if slot.origin == Origin::Request && slot.model.is_none() => {
+                list.slots.remove(index);
             }
-        };
-        drop(entries);
-        if let Some(ModelEntry::Loaded(model)) = replaced {
-            model.shutdown();
+            Err(failure) if slot.model.is_none() && failure.kind != LoadErrorKind::Memory => {
+                slot.failure = Some(failure.clone());
+            }
+            // Memory may be free a second later, so that is tried again each time; and what serves
+            // was loaded before.
+            Err(_) => {}
         }
+        drop(list);
+        shut_down(replaced);
     }
 
-    /// The model of that id, or for `default` the first that serves, of those that do what is
-    /// wanted if there are such.
-    fn find(&self, id: &str, wanted: impl Fn(&ServedModel) -> bool) -> Option<ServedModel> {
-        let named = self.read(|entries| {
-            entries.iter().find_map(|entry| match entry {
-                ModelEntry::Loaded(model) if entry.id() == id => Some(model.clone()),
-                _ => None,
-            })
-        });
-        if named.is_some() || id != DEFAULT_ID {
-            return named;
-        }
-        self.first_ready(wanted).or_else(|| self.first_ready(|_| true))
+    fn read(&self) -> RwLockReadGuard<'_, List> {
+        self.list.read()
     }
 
-    fn first_ready(&self, wanted: impl Fn(&ServedModel) -> bool) -> Option<ServedModel> {
-        self.read(|entries| {
-            entries.iter().find_map(|entry| match entry {
-                ModelEntry::Loaded(model)
-                    if model.state() == ModelState::Ready && wanted(model) =>
-                {
-                    Some(model.clone())
-                }
-                _ => None,
-            })
-        })
+    fn write(&self) -> RwLockWriteGuard<'_, List> {
+        self.list.write()
     }
+}
 
-    fn read<T>(&self, look: impl FnOnce(&[ModelEntry]) -> T) -> T {
-        look(&self.entries.read().unwrap_or_else(PoisonError::into_inner))
+/// Lets a model that left the list finish what it has.
+fn shut_down(model: Option<ServedModel>) {
+    if let Some(model) = model {
+        model.shutdown();
     }
 }

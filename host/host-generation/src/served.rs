@@ -3,6 +3,8 @@
 //! What both have is reached without asking which it is; for the rest the request says what it
 //! wants, and a model of the other kind answers with what it can do.
 
+use std::time::Duration;
+
 use host_engine::EngineLimits;
 use host_metrics::Metrics;
 use host_model::{LoadedModel, ModelSummary, Tokenizer};
@@ -89,6 +91,14 @@ impl ServedModel {
         match self {
             Self::Generator(generator) => generator.state(),
             Self::Embedder(embedder) => embedder.state(),
+        }
+    }
+
+    /// How long nobody has used it; none while anybody does or holds another handle of it.
+    pub fn idle_for(&self) -> Option<Duration> {
+        match self {
+            Self::Generator(generator) => generator.idle_for(),
+            Self::Embedder(embedder) => embedder.idle_for(),
         }
     }
 

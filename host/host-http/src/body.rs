@@ -3,6 +3,8 @@
 //! The work on it (parsing, rendering, tokenizing) can take long for a large body, so it is done off
 //! the threads that serve connections. It looks at no field.
 
+use std::sync::Arc;
+
 use axum::body::Bytes;
 use axum::extract::Request;
 use axum::http::{HeaderMap, StatusCode, header};
@@ -11,7 +13,7 @@ use serde_json::{Map, Value};
 
 use crate::error::ApiError;
 use crate::fields::kind;
-use crate::limits::{BODY_TIMEOUT, DISCARD_BYTES_MAX, DISCARD_TIMEOUT};
+use crate::limits::{BODY_TIMEOUT, DISCARD_BYTES_MAX, DISCARD_TIMEOUT, RELOADS_MAX};
 use crate::state::AppState;
 
 /// The bytes of a JSON body.
@@ -50,8 +52,30 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<Map<String, Value>, ApiError> {
     }
 }
 
-/// Runs what may take its time where no connection waits for it.
+/// Runs what may take its time where no connection waits for it. Work whose model is not loaded yet
+/// is done again when it is; a client that leaves meanwhile takes nothing from others who wait.
 pub(crate) async fn run_blocking<T: Send + 'static>(
+    work: impl Fn() -> Result<T, ApiError> + Send + Sync + 'static,
+) -> Result<T, ApiError> {
+    let work = Arc::new(work);
+    let failed = |failure| ApiError::load_failed(failure, "model");
+    // Held while the work is done again: nobody unloads a model that is held.
+    let mut model = None;
+    for _ in 0..=RELOADS_MAX {
+        let again = Arc::clone(&work);
+        let mut outcome = run_once(move || again()).await;
+        let loading = outcome.as_mut().err().and_then(|error| error.loading.take());
+        drop(model);
+        let Some(mut loading) = loading else { return outcome };
+        model = Some(loading.wait().await.map_err(failed)?);
+    }
+    let message = "the model was unloaded again before it could be used";
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    Err(ApiError::new(status, "server_error", "model_unloaded", message))
+}
+
+/// As [`run_blocking`], for work that needs no model.
+pub(crate) async fn run_once<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
     let task = tokio::task::spawn_blocking(work);

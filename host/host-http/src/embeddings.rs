@@ -66,7 +66,7 @@ pub(crate) async fn embeddings(
     let Job { model, pending, dimensions, encoding } = job;
     let embeddings = pending.wait().await?;
     let answer = move || Ok(wire::to_json(&list(model, embeddings, dimensions, encoding)));
-    Ok((wire::JSON, body::run_blocking(answer).await?).into_response())
+    Ok((wire::JSON, body::run_once(answer).await?).into_response())
 }
 
 fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job, ApiError> {

@@ -7,12 +7,11 @@
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use host_generation::GenerationError;
+use host_generation::{GenerationError, LoadFailure, Loading};
 use host_model::LoadErrorKind;
 use serde::Serialize;
 
 use crate::limits::QUOTE_CHARS_MAX;
-use crate::state::AdminError;
 use crate::wire;
 
 /// An error as it goes over the wire.
@@ -31,6 +30,9 @@ pub(crate) struct ApiError {
     n_ctx: Option<usize>,
     #[serde(skip)]
     retry_after_s: Option<u32>,
+    /// The load that would have to end first.
+    #[serde(skip)]
+    pub(crate) loading: Option<Box<Loading>>,
 }
 
 /// The body of an error's answer, and of an error inside an event stream.
@@ -58,6 +60,7 @@ impl ApiError {
             n_prompt_tokens: None,
             n_ctx: None,
             retry_after_s: None,
+            loading: None,
         }
     }
 
@@ -96,14 +99,40 @@ impl ApiError {
     }
 
     /// No such model.
-    pub(crate) fn unknown_model(id: &str, failure: Option<&str>) -> Self {
+    pub(crate) fn unknown_model(id: &str) -> Self {
         let id = quote(id);
-        let message = match failure {
-            Some(why) => format!("the model {id} could not be loaded: {why}"),
-            None => format!("the model {id} does not exist; GET /v1/models lists those that do"),
-        };
+        let message = format!("the model {id} does not exist; GET /v1/models lists those that do");
         let error = Self::new(StatusCode::NOT_FOUND, INVALID, "model_not_found", message);
         Self { param: Some("model".into()), ..error }
+    }
+
+    /// A model could not be loaded; where its checkpoint is to blame, the field `param` named it.
+    pub(crate) fn load_failed(failure: LoadFailure, param: &'static str) -> Self {
+        let (status, r#type, code) = match failure.kind {
+            LoadErrorKind::NotFound => (StatusCode::NOT_FOUND, INVALID, "checkpoint_not_found"),
+            LoadErrorKind::Invalid => (StatusCode::BAD_REQUEST, INVALID, "invalid_checkpoint"),
+            LoadErrorKind::Unsupported => (StatusCode::BAD_REQUEST, INVALID, "unsupported_model"),
+            LoadErrorKind::Memory => {
+                (StatusCode::INSUFFICIENT_STORAGE, SERVER, "insufficient_memory")
+            }
+            _ => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "load_failed"),
+        };
+        let error = Self::new(status, r#type, code, failure.message);
+        Self { param: status.is_client_error().then(|| param.into()), ..error }
+    }
+
+    /// As [`ApiError::load_failed`], for a request that came later and did not try again.
+    pub(crate) fn failed_before(failure: LoadFailure) -> Self {
+        let again = "it was not tried again; POST /v1/models/load {\"id\"} does";
+        let message = format!("{}; {again}", failure.message);
+        Self::load_failed(LoadFailure { message, ..failure }, "model")
+    }
+
+    /// The model that a request names is being loaded.
+    pub(crate) fn loading(id: &str, loading: Loading) -> Self {
+        let message = format!("the model {} is being loaded", quote(id));
+        let error = Self::new(StatusCode::SERVICE_UNAVAILABLE, SERVER, "model_loading", message);
+        Self { retry_after_s: Some(1), loading: Some(Box::new(loading)), ..error }
     }
 
     /// The host stops.
@@ -199,23 +228,6 @@ impl From<GenerationError> for ApiError {
             }
             GenerationError::Start { .. } => Self::server("model_error", message),
         }
-    }
-}
-
-impl From<AdminError> for ApiError {
-    fn from(error: AdminError) -> Self {
-        let (status, r#type, code) = match error.kind {
-            LoadErrorKind::NotFound => (StatusCode::NOT_FOUND, INVALID, "checkpoint_not_found"),
-            LoadErrorKind::Invalid => (StatusCode::BAD_REQUEST, INVALID, "invalid_checkpoint"),
-            LoadErrorKind::Unsupported => (StatusCode::BAD_REQUEST, INVALID, "unsupported_model"),
-            LoadErrorKind::Memory => {
-                (StatusCode::INSUFFICIENT_STORAGE, SERVER, "insufficient_memory")
-            }
-            _ => (StatusCode::INTERNAL_SERVER_ERROR, SERVER, "load_failed"),
-        };
-        let is_about_path = status.is_client_error();
-        let error = Self::new(status, r#type, code, error.message);
-        Self { param: is_about_path.then(|| "path".into()), ..error }
     }
 }
 

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use host_generation::GenerationEvent;
 use serde::Serialize;
@@ -18,9 +18,12 @@ use crate::limits::CHUNK_BYTES;
 use crate::merge::MergedStream;
 use crate::wire;
 
+/// The type of server-sent events.
+pub(crate) const SERVER_SENT_EVENTS: &str = "text/event-stream; charset=utf-8";
+
 /// Writes the events of a stream in an endpoint's words.
 pub(crate) trait EventWriter: Send + Unpin + 'static {
-    const CONTENT_TYPE: &'static str = "text/event-stream; charset=utf-8";
+    const CONTENT_TYPE: &'static str = SERVER_SENT_EVENTS;
 
     /// Writes what happened. A failure is the last that is written.
     fn write(&mut self, event: GenerationEvent, out: &mut Vec<u8>);
@@ -30,14 +33,18 @@ pub(crate) trait EventWriter: Send + Unpin + 'static {
 
 /// An answer that is sent while it is made.
 pub(crate) fn streamed<W: EventWriter>(stream: MergedStream, writer: W) -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static(W::CONTENT_TYPE)),
+    let events = EventStream { stream, writer, ended: false };
+    (headers(W::CONTENT_TYPE), Body::from_stream(events)).into_response()
+}
+
+/// The headers of an answer that is sent while it is made.
+pub(crate) fn headers(content_type: &'static str) -> [(HeaderName, HeaderValue); 3] {
+    [
+        (header::CONTENT_TYPE, HeaderValue::from_static(content_type)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         // Proxies that buffer would turn the stream into one late answer.
-        (header::HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
-    ];
-    let events = EventStream { stream, writer, ended: false };
-    (headers, Body::from_stream(events)).into_response()
+        (HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no")),
+    ]
 }
 
 /// Writes the data of an event.

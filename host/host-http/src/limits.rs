@@ -61,3 +61,12 @@ pub(crate) const REQUEST_ID_BYTES_MAX: usize = 128;
 
 /// Most characters of a client's words that an error repeats.
 pub(crate) const QUOTE_CHARS_MAX: usize = 100;
+
+/// Most loads that a request waits for before its model is there.
+pub(crate) const RELOADS_MAX: usize = 3;
+
+/// Most characters of a model's id.
+pub(crate) const MODEL_ID_CHARS_MAX: usize = 200;
+
+/// Time between two events that tell how far a load is.
+pub(crate) const LOAD_EVENT_PAUSE: Duration = Duration::from_millis(50);

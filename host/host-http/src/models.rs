@@ -1,24 +1,18 @@
-//! `/v1/models`: what is served, and loading and unloading while the host runs.
+//! `/v1/models`: what serves, what is there to be loaded, and what could not be.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
-use axum::http::StatusCode;
-use host_generation::{Generator, ModelEntry, ModelState, ServedModel};
+use axum::extract::{Path, State};
+use host_generation::{Generator, LoadProgress, ModelEntry, ModelState, ModelStatus, ServedModel};
+use host_model::CatalogEntry;
 use serde_json::{Value, json};
 
 use crate::answer::Head;
-use crate::body;
 use crate::error::ApiError;
-use crate::fields::Fields;
 use crate::ids::random_id;
 use crate::state::AppState;
-
-/// Most characters of a model's id.
-const MODEL_ID_CHARS_MAX: usize = 200;
 
 /// What the chunks of an answer of this model have in common.
 pub(crate) fn head(generator: &Generator, prefix: &str) -> Head {
@@ -35,16 +29,28 @@ pub(crate) fn head(generator: &Generator, prefix: &str) -> Head {
     }
 }
 
-/// The models that are loaded; beside them those that could not be.
+/// The models, those that serve before those that are there to be loaded; beside them those that
+/// could not be, and the memory they share.
 pub(crate) async fn list(State(state): State<AppState>) -> Json<Value> {
-    let (mut loaded, mut failed) = (Vec::new(), Vec::new());
+    let (mut loaded, mut others, mut failed) = (Vec::new(), Vec::new(), Vec::new());
     for entry in state.models().list() {
-        match entry {
-            ModelEntry::Loaded(model) => loaded.push(model_object(&model)),
-            ModelEntry::Failed { id, error } => failed.push(json!({"id": id, "error": error})),
+        match &entry.status {
+            ModelStatus::Loaded(_) => loaded.push(model_object(&entry)),
+            ModelStatus::Available | ModelStatus::Loading(_) => others.push(model_object(&entry)),
+            ModelStatus::Failed(failure) => {
+                failed.push(json!({"id": entry.checkpoint.id, "error": failure.message}));
+            }
         }
     }
-    Json(json!({"object": "list", "data": loaded, "failed": failed}))
+    loaded.append(&mut others);
+    let memory = state.admin().memory();
+    let limit = Some(memory.limit()).filter(|limit| *limit < u64::MAX);
+    Json(json!({
+        "object": "list",
+        "data": loaded,
+        "failed": failed,
+        "memory": {"budget_bytes": limit, "used_bytes": memory.used()},
+    }))
 }
 
 /// One model; its id may hold slashes.
@@ -52,64 +58,72 @@ pub(crate) async fn show(
     State(state): State<AppState>,
     Path(id): Path<String>,
 ) -> Result<Json<Value>, ApiError> {
-    match state.models().get(&id) {
-        Some(model) => Ok(Json(model_object(&model))),
-        None => Err(ApiError::unknown_model(&id, state.models().failure(&id).as_deref())),
+    let entry = state.models().entry(&id).ok_or_else(|| ApiError::unknown_model(&id))?;
+    match entry.status {
+        ModelStatus::Failed(failure) => Err(ApiError::failed_before(failure)),
+        _ => Ok(Json(model_object(&entry))),
     }
 }
 
-/// Loads a model from a path on the host's machine.
-pub(crate) async fn load(
-    State(state): State<AppState>,
-    request: Request,
-) -> Result<(StatusCode, Json<Value>), ApiError> {
-    let bytes = body::read(&state, request).await?;
-    let model = body::run_blocking(move || {
-        let object = body::parse(&bytes)?;
-        let fields = Fields::of_request(&object);
-        let path = fields.text("path")?.ok_or_else(|| ApiError::missing("path"))?;
-        let id = fields.text("id")?;
-        check_id(id)?;
-        let model = state.admin().load_model(&PathBuf::from(path), id)?;
-        state.models().insert(model.clone());
-        Ok(model)
-    })
-    .await?;
-    Ok((StatusCode::CREATED, Json(model_object(&model))))
-}
-
-/// Takes a model out of service; what it is answering is finished.
-pub(crate) async fn unload(
-    State(state): State<AppState>,
-    request: Request,
-) -> Result<Json<Value>, ApiError> {
-    let bytes = body::read(&state, request).await?;
-    let object = body::parse(&bytes)?;
-    let fields = Fields::of_request(&object);
-    let id = fields.text("id")?.ok_or_else(|| ApiError::missing("id"))?;
-    match state.models().remove(id) {
-        Some(_) => Ok(Json(json!({"id": id, "object": "model", "unloaded": true}))),
-        None => Err(ApiError::unknown_model(id, None).about("id")),
-    }
-}
-
-/// An id goes into paths and metrics, so it is made of what both can hold.
-fn check_id(id: Option<&str>) -> Result<(), ApiError> {
-    let is_fit = |c: char| c.is_ascii_alphanumeric() || "._:@/-".contains(c);
-    let is_wrong = |id: &str| {
-        id.is_empty() || id.len() > MODEL_ID_CHARS_MAX || !id.chars().all(is_fit) || id == "default"
+/// A model as the list has it.
+pub(crate) fn model_object(entry: &ModelEntry) -> Value {
+    let checkpoint = &entry.checkpoint;
+    let mut object = match &entry.status {
+        ModelStatus::Loaded(model) => loaded_object(model),
+        ModelStatus::Loading(progress) => unloaded_object(checkpoint, "loading", Some(*progress)),
+        ModelStatus::Available | ModelStatus::Failed(_) => {
+            unloaded_object(checkpoint, "available", None)
+        }
     };
-    if id.is_some_and(is_wrong) {
-        let message = format!(
-            "id must be 1 to {MODEL_ID_CHARS_MAX} of the characters A-Z a-z 0-9 . _ : @ / - and \
-             not `default`"
-        );
-        return Err(ApiError::wrong_value("id", message));
+    let about = [
+        ("aliases", json!(entry.aliases)),
+        ("file_bytes", json!(checkpoint.bytes)),
+        ("notes", json!(checkpoint.notes)),
+        ("use_case", json!(checkpoint.use_case)),
+    ];
+    for (name, value) in about {
+        object["host"][name] = value;
     }
-    Ok(())
+    object
 }
 
-fn model_object(model: &ServedModel) -> Value {
+/// How far a load is.
+pub(crate) fn progress_fields(progress: LoadProgress) -> Value {
+    json!({
+        "stage": progress.stage.name(),
+        "done_bytes": progress.done_bytes,
+        "total_bytes": progress.total_bytes,
+    })
+}
+
+/// What is known of a model that nobody has opened.
+fn unloaded_object(
+    checkpoint: &CatalogEntry,
+    state: &str,
+    progress: Option<LoadProgress>,
+) -> Value {
+    json!({
+        "id": checkpoint.id,
+        "object": "model",
+        // It has not been made yet, and clients expect a number.
+        "created": 0,
+        "owned_by": "host",
+        "max_model_len": null,
+        "host": {
+            "state": state,
+            "name": checkpoint.name,
+            "path": checkpoint.path.to_string_lossy(),
+            // As a loaded model has them, so that a reader need not ask which it is.
+            "architecture": null,
+            "plugins": {},
+            "dtypes": {},
+            "format": checkpoint.format,
+            "progress": progress.map(progress_fields),
+        },
+    })
+}
+
+fn loaded_object(model: &ServedModel) -> Value {
     let summary = model.summary();
     let (task, chat) = match model {
         ServedModel::Generator(generator) => ("generate", generator.has_chat_template()),
@@ -146,6 +160,7 @@ fn model_object(model: &ServedModel) -> Value {
             "vocab_size": summary.vocab_size,
             "weights_bytes": summary.weights_bytes,
             "kv_bytes": summary.kv_bytes,
+            "scratch_bytes": summary.scratch_bytes,
             "kv_dtype": summary.kv_dtype,
             "load_ms": summary.load_ms,
             "task": task,

@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use host_generation::{GenerationEvent, ModelEntry, Prompt};
+use host_generation::{GenerationEvent, ModelEntry, ModelStatus, Prompt};
 use serde_json::{Value, json};
 
 use crate::error::ApiError;
@@ -50,11 +50,14 @@ pub(crate) async fn version() -> Json<Value> {
     Json(json!({"version": env!("CARGO_PKG_VERSION")}))
 }
 
-/// The models that are loaded.
+/// The models that are loaded, or would be when they are asked for.
 pub(crate) async fn tags(State(state): State<AppState>) -> Json<Value> {
-    let tag = |entry: ModelEntry| match entry {
-        ModelEntry::Loaded(model) => Some(models::tag(&model)),
-        ModelEntry::Failed { .. } => None,
+    let tag = |entry: ModelEntry| match entry.status {
+        ModelStatus::Loaded(model) => Some(models::tag(&model)),
+        ModelStatus::Available | ModelStatus::Loading(_) => {
+            Some(models::unloaded_tag(&entry.checkpoint))
+        }
+        ModelStatus::Failed(_) => None,
     };
     let models: Vec<Value> = state.models().list().into_iter().filter_map(tag).collect();
     Json(json!({"models": models}))
@@ -66,12 +69,15 @@ pub(crate) async fn show(
     request: Request,
 ) -> Result<Json<Value>, ApiError> {
     let bytes = body::read(&state, request).await?;
-    let object = body::parse(&bytes)?;
-    let fields = Fields::of_request(&object);
-    // Older clients call it `name`.
-    let name = fields.text("model")?.or(fields.text("name")?);
-    let name = name.ok_or_else(|| ApiError::missing("model"))?;
-    Ok(Json(models::details(&state.model(Some(known_name(&state, name)))?)))
+    let details = move || {
+        let object = body::parse(&bytes)?;
+        let fields = Fields::of_request(&object);
+        // Older clients call it `name`.
+        let name = fields.text("model")?.or(fields.text("name")?);
+        let name = name.ok_or_else(|| ApiError::missing("model"))?;
+        Ok(Json(models::details(&state.model(Some(known_name(&state, name)))?)))
+    };
+    body::run_blocking(details).await
 }
 
 /// Answers a conversation.
@@ -147,7 +153,7 @@ fn prepare(state: &AppState, bytes: &[u8], endpoint: Endpoint) -> Result<Job, Ap
 /// A model that goes by its bare name here may be asked for by its tag.
 fn known_name<'a>(state: &AppState, name: &'a str) -> &'a str {
     match name.strip_suffix(":latest") {
-        Some(bare) if state.models().get(name).is_none() => bare,
+        Some(bare) if state.models().entry(name).is_none() => bare,
         _ => name,
     }
 }

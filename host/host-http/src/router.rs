@@ -10,8 +10,8 @@ use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::{
-    anthropic, chat, completions, embeddings, front, models, ollama, openapi, operations, plugins,
-    responses, tokens,
+    anthropic, chat, completions, embeddings, front, loads, models, ollama, openapi, operations,
+    plugins, responses, tokens,
 };
 
 /// Every route, as the router and the metrics know it.
@@ -56,8 +56,8 @@ pub fn router(state: AppState) -> Router {
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))
         .route("/v1/models", get(models::list))
-        .route("/v1/models/load", post(models::load))
-        .route("/v1/models/unload", post(models::unload))
+        .route("/v1/models/load", post(loads::load))
+        .route("/v1/models/unload", post(loads::unload))
         .route("/v1/models/{*id}", get(models::show))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/rescan", post(plugins::rescan))

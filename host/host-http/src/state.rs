@@ -3,15 +3,17 @@
 //! A value and not a global, so that tests run many hosts in one process. It decides nothing.
 
 use std::fmt;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
-use host_generation::{Embedder, GenerationError, Generator, Models, ServedModel};
+use host_generation::{
+    Embedder, Generator, LoadFailure, LoadJob, LoadProgress, Models, ServedModel, Wanted,
+};
 use host_loader::PluginReport;
 use host_metrics::Metrics;
-use host_model::{LoadError, LoadErrorKind};
+use host_model::{CatalogEntry, MemoryBudget};
 
 use crate::error::ApiError;
 use crate::limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, GRACE, HEADER_TIMEOUT};
@@ -25,33 +27,18 @@ pub trait Admin: Send + Sync + 'static {
     /// Looks at the plugin folders again.
     fn rescan(&self) -> Vec<PluginReport>;
 
-    /// Loads a model and starts its engine.
+    /// Loads a model under the checkpoint's id and starts its engine.
     ///
     /// # Errors
     /// Why it cannot be served.
-    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, AdminError>;
-}
+    fn load_model(
+        &self,
+        checkpoint: &CatalogEntry,
+        progress: &dyn Fn(LoadProgress),
+    ) -> Result<ServedModel, LoadFailure>;
 
-/// Why an operator's request failed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{message}")]
-pub struct AdminError {
-    /// Chooses the status.
-    pub kind: LoadErrorKind,
-    /// One line for people.
-    pub message: String,
-}
-
-impl From<LoadError> for AdminError {
-    fn from(error: LoadError) -> Self {
-        Self { kind: error.kind(), message: error.to_string() }
-    }
-}
-
-impl From<GenerationError> for AdminError {
-    fn from(error: GenerationError) -> Self {
-        Self { kind: LoadErrorKind::Failed, message: error.to_string() }
-    }
+    /// The memory of all models.
+    fn memory(&self) -> &MemoryBudget;
 }
 
 /// What an operator may set.
@@ -163,9 +150,36 @@ impl AppState {
             return Err(ApiError::draining());
         }
         let id = id.unwrap_or("default");
-        let models = &self.inner.models;
-        let unknown = || ApiError::unknown_model(id, models.failure(id).as_deref());
-        look_up(models, id).ok_or_else(unknown)
+        look_up(self.models(), id).ok_or_else(|| self.not_serving(id))
+    }
+
+    /// What a request hears whose model does not serve: if the model is there to be loaded, that it
+    /// is being loaded now, and the request's work is done again when it is.
+    fn not_serving(&self, id: &str) -> ApiError {
+        match self.models().want(id, false) {
+            Wanted::Unknown => ApiError::unknown_model(id),
+            Wanted::Failed(failure) => ApiError::failed_before(failure),
+            Wanted::Load(loading, job) => {
+                self.run(job);
+                ApiError::loading(id, loading)
+            }
+        }
+    }
+
+    /// Does the duty to load a model, if there is one, on a thread of its own: whoever asked for the
+    /// model may leave, and others wait for it too.
+    pub(crate) fn run(&self, job: Option<LoadJob>) {
+        let Some(job) = job else { return };
+        let admin = Arc::clone(&self.inner.admin);
+        let name = format!("load {}", job.entry().id);
+        let work = move || {
+            let outcome = admin.load_model(job.entry(), &|progress| job.report(progress));
+            job.finish(outcome);
+        };
+        if let Err(error) = thread::Builder::new().name(name).spawn(work) {
+            // The job was dropped with its thread, which has told those who wait.
+            tracing::error!(%error, "there is no thread to load a model");
+        }
     }
 }
 

@@ -17,5 +17,5 @@ pub use labels::PluginState;
 pub use locks::{Lock, LockMetrics, Mutex, RwLock};
 pub use metrics::{CONTENT_TYPE, Metrics};
 pub use model::{CacheShape, Finish, InFlight, ModelMetrics, Occupancy};
-pub use parking_lot::{Condvar, MutexGuard};
+pub use parking_lot::{Condvar, MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 pub use steps::StepFigures;

@@ -180,7 +180,8 @@ impl Host {
             kv_dtype: "f32",
             threads: 1,
         };
-        Ok(ModelSession::new(self.compute.create(&request, Arc::clone(&self.checkpoint))?))
+        let session = self.compute.create(&request, Arc::clone(&self.checkpoint))?;
+        Ok(ModelSession::new(session, None))
     }
 }
 

@@ -3,6 +3,7 @@
 //! The message names the file, what was found and what to do; the kind lets the edges choose a
 //! status code without reading the message.
 
+use crate::memory::MemoryNeed;
 use std::path::PathBuf;
 
 /// A model could not be loaded.
@@ -72,25 +73,34 @@ pub enum LoadError {
         /// What the plugin said.
         source: host_loader::PluginError,
     },
-    /// It would not fit into memory.
+    /// It would not fit into the machine's memory.
     #[error(
-        "{}: needs {needed_mib} MiB (weights {weights_mib}, KV cache {kv_mib}, scratch \
-         {scratch_mib}), {available_mib} MiB are available; lower --kv-memory or --context-length, \
+        "{}: {need}, {available_mib} MiB are available; lower --kv-memory or --context-length, \
          or use a smaller quantization", path.display()
     )]
     Memory {
         /// The path.
         path: PathBuf,
-        /// The sum.
-        needed_mib: u64,
-        /// Weights.
-        weights_mib: u64,
-        /// KV cache.
-        kv_mib: u64,
-        /// Buffers of a step.
-        scratch_mib: u64,
+        /// What it takes.
+        need: MemoryNeed,
         /// What the machine has left.
         available_mib: u64,
+    },
+    /// It would not fit beside the other models.
+    #[error(
+        "{}: {need}, and of the {budget_mib} MiB that all models may take {used_mib} are taken by \
+         models that are in use; try again when they are idle, lower --kv-memory or \
+         --context-length, or raise --memory-budget", path.display()
+    )]
+    Budget {
+        /// The path.
+        path: PathBuf,
+        /// What it takes.
+        need: MemoryNeed,
+        /// What all models may take.
+        budget_mib: u64,
+        /// What the loaded ones take.
+        used_mib: u64,
     },
 }
 
@@ -120,7 +130,7 @@ impl LoadError {
             Self::MissingArchitecture { .. }
             | Self::MissingCompute { .. }
             | Self::UnknownRecipe { .. } => LoadErrorKind::Unsupported,
-            Self::Memory { .. } => LoadErrorKind::Memory,
+            Self::Memory { .. } | Self::Budget { .. } => LoadErrorKind::Memory,
             Self::Plugin { source, .. } => match source.source.kind() {
                 plugin_api::ErrorKind::Invalid => LoadErrorKind::Invalid,
                 plugin_api::ErrorKind::Unsupported => LoadErrorKind::Unsupported,

@@ -6,7 +6,9 @@
 //! [`Prepared`], so a bad file costs nothing; only the tokenizer is read while the weights are
 //! packed, because it takes as long. It runs no sequence and knows no request.
 
+mod budget;
 mod calibrate;
+mod catalog;
 mod error;
 mod export;
 mod importance;
@@ -20,13 +22,15 @@ mod tokenizer;
 mod tokenizer_file;
 mod weights;
 
+pub use budget::{MemoryBudget, MemoryLease};
 pub use calibrate::{Calibrated, Calibration, calibrate};
+pub use catalog::{Catalog, CatalogEntry, checkpoint_id};
 pub use error::{LoadError, LoadErrorKind};
 pub use export::{Exported, export};
 pub use graph::{CallSyntax, ChatConventions, ReasoningForm, ToolCallForm};
 pub use importance::Importance;
-pub use load::{LoadedModel, SpecialTokens, load};
-pub use memory::MemoryPlan;
+pub use load::{LoadedModel, SpecialTokens, load, load_prepared};
+pub use memory::{MemoryNeed, MemoryPlan};
 pub use prepare::{LoadOptions, Prepared, prepare};
 pub use session::ModelSession;
 pub use summary::{ModelPlugins, ModelSummary};

@@ -3,7 +3,9 @@
 use crate::memory::{check_available, warn_without_huge_pages};
 use crate::prepare::with_session_request;
 use crate::summary::summarize;
-use crate::{LoadError, LoadOptions, ModelSession, ModelSummary, Prepared, Tokenizer, prepare};
+use crate::{
+    LoadError, LoadOptions, MemoryLease, ModelSession, ModelSummary, Prepared, Tokenizer, prepare,
+};
 use graph::ChatConventions;
 use host_engine::{EmbeddingShape, EngineLimits};
 use host_loader::{Registry, Session};
@@ -74,9 +76,24 @@ pub fn load(
     options: &LoadOptions,
     progress: &dyn Fn(u64, u64),
 ) -> Result<LoadedModel, LoadError> {
-    let started = Instant::now();
     let prepared = prepare(registry, path, options)?;
     check_available(&prepared)?;
+    load_prepared(registry, prepared, options, None, progress)
+}
+
+/// As [`load`], from a checkpoint that was prepared with the same options; the memory of the
+/// `lease` is the model's until it ends.
+///
+/// # Errors
+/// The tokenizer is damaged, or the compute plugin refuses.
+pub fn load_prepared(
+    registry: &Arc<Registry>,
+    prepared: Prepared,
+    options: &LoadOptions,
+    lease: Option<MemoryLease>,
+    progress: &dyn Fn(u64, u64),
+) -> Result<LoadedModel, LoadError> {
+    let started = Instant::now();
     warn_without_huge_pages();
     // The tokenizer keeps one thread as busy as packing the weights keeps the others.
     let (tokenizer, session) = thread::scope(|scope| {
@@ -100,10 +117,10 @@ pub fn load(
         draft_tokens_max: options.draft_tokens_max,
         prefix_cache: options.prefix_cache,
     };
-    let summary = summarize(&prepared, registry, options, started.elapsed());
+    let summary = summarize(&prepared, registry, options, prepared.elapsed + started.elapsed());
     Ok(LoadedModel {
         summary,
-        session: ModelSession::new(session),
+        session: ModelSession::new(session, lease),
         special: SpecialTokens::new(prepared.info(), &tokenizer),
         tokenizer,
         chat_template: prepared.chat_template,

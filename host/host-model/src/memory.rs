@@ -3,12 +3,14 @@
 //! The KV cache is sized here: as many blocks as all sequences together could fill, bounded by the
 //! bytes the operator allows. The storage itself is the compute plugin's.
 
+use crate::budget::{MemoryBudget, MemoryLease, available_bytes};
 use crate::prepare::{Prepared, with_session_request};
 use crate::weights::Place;
 use crate::{LoadError, LoadOptions};
 use host_engine::EmbeddingShape;
 use host_loader::Registry;
 use plugin_api::{MemoryEstimate, SessionLimits};
+use std::fmt;
 
 /// Most tokens that a step takes for the sake of a whole text, unless the operator allows more: what
 /// a step holds in memory grows with them.
@@ -101,18 +103,76 @@ fn session_limits(
 
 /// Refuses a plan that the machine cannot hold.
 pub(crate) fn check_available(prepared: &Prepared) -> Result<(), LoadError> {
-    let MemoryEstimate { weights, kv, scratch } = prepared.memory.estimate;
-    let needed = weights.saturating_add(kv).saturating_add(scratch);
+    let need = MemoryNeed::of(&prepared.memory.estimate);
     match available_bytes() {
-        Some(available) if needed > available => Err(LoadError::Memory {
+        Some(available) if need.bytes() > available => Err(LoadError::Memory {
             path: prepared.path.clone(),
-            needed_mib: needed >> 20,
-            weights_mib: weights >> 20,
-            kv_mib: kv >> 20,
-            scratch_mib: scratch >> 20,
+            need,
             available_mib: available >> 20,
         }),
         _ => Ok(()),
+    }
+}
+
+/// What a model takes, in the words of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryNeed {
+    /// Bytes of the weights.
+    pub weights: u64,
+    /// Bytes of the KV cache when it is full.
+    pub kv: u64,
+    /// Bytes of a step's buffers.
+    pub scratch: u64,
+}
+
+impl MemoryNeed {
+    fn of(estimate: &MemoryEstimate) -> Self {
+        let MemoryEstimate { weights, kv, scratch } = *estimate;
+        Self { weights, kv, scratch }
+    }
+
+    /// The sum.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.weights.saturating_add(self.kv).saturating_add(self.scratch)
+    }
+}
+
+impl fmt::Display for MemoryNeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: u64| bytes.div_ceil(1 << 20);
+        write!(
+            f,
+            "needs {} MiB (weights {}, KV cache {}, scratch {})",
+            mib(self.bytes()),
+            mib(self.weights),
+            mib(self.kv),
+            mib(self.scratch)
+        )
+    }
+}
+
+impl Prepared {
+    /// What it takes, by kind.
+    #[must_use]
+    pub fn memory_need(&self) -> MemoryNeed {
+        MemoryNeed::of(&self.memory.estimate)
+    }
+
+    /// Takes the memory for the model, before any is allocated.
+    ///
+    /// # Errors
+    /// The budget or the machine has not as much.
+    pub fn take_memory(&self, budget: &MemoryBudget) -> Result<MemoryLease, LoadError> {
+        let need = self.memory_need();
+        let lease = budget.take(need.bytes()).ok_or_else(|| LoadError::Budget {
+            path: self.path.clone(),
+            need,
+            budget_mib: budget.limit() >> 20,
+            used_mib: budget.used() >> 20,
+        })?;
+        check_available(self)?;
+        Ok(lease)
     }
 }
 
@@ -163,14 +223,6 @@ fn head_bytes(head_dim: usize, kv_dtype: &str) -> usize {
         "q8_0" => blocks.saturating_mul(34),
         _ => head_dim.saturating_mul(2),
     }
-}
-
-/// Memory the system could still give, where it says so.
-fn available_bytes() -> Option<u64> {
-    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("MemAvailable:"))?;
-    let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
-    Some(kib << 10)
 }
 
 #[cfg(test)]

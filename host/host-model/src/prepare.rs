@@ -16,6 +16,7 @@ use host_loader::{
 use plugin_api::CheckpointInfo;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 const CHAT_TEMPLATE_BYTES_MAX: usize = 1 << 20;
 
@@ -89,6 +90,8 @@ pub struct Prepared {
     pub(crate) weights: Weights,
     pub(crate) chat_template: Option<String>,
     pub(crate) memory: MemoryPlan,
+    /// How long preparing took.
+    pub(crate) elapsed: Duration,
 }
 
 impl Prepared {
@@ -114,6 +117,12 @@ impl Prepared {
     #[must_use]
     pub fn memory(&self) -> &MemoryPlan {
         &self.memory
+    }
+
+    /// Whether it turns text into vectors; it generates if not.
+    #[must_use]
+    pub fn embeds(&self) -> bool {
+        self.embedding.is_some()
     }
 
     /// The chat template, if the checkpoint has one.
@@ -146,6 +155,7 @@ pub fn prepare(
     path: &Path,
     options: &LoadOptions,
 ) -> Result<Prepared, LoadError> {
+    let started = Instant::now();
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     std::fs::metadata(&path)
         .map_err(|e| LoadError::NotFound { path: path.clone(), reason: e.to_string() })?;
@@ -176,8 +186,10 @@ pub fn prepare(
         weights,
         chat_template,
         memory: MemoryPlan::default(),
+        elapsed: Duration::ZERO,
     };
     prepared.memory = plan_memory(registry, &prepared, options)?;
+    prepared.elapsed = started.elapsed();
     Ok(prepared)
 }
 

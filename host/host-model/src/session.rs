@@ -2,6 +2,7 @@
 //!
 //! The only work here is to borrow the engine's vectors as the slices of the wire.
 
+use crate::MemoryLease;
 use host_engine::{Batch, StepError, StepModel};
 use host_loader::{PluginError, Session};
 use plugin_api::{ErrorKind, StepBatch};
@@ -10,13 +11,15 @@ use plugin_api::{ErrorKind, StepBatch};
 #[derive(Debug)]
 pub struct ModelSession {
     session: Session,
+    /// Given back after the memory it stands for, so it stands last.
+    _lease: Option<MemoryLease>,
 }
 
 impl ModelSession {
-    /// Wraps a session of a compute plugin.
+    /// Wraps a session of a compute plugin, with the memory it takes.
     #[must_use]
-    pub fn new(session: Session) -> Self {
-        Self { session }
+    pub fn new(session: Session, lease: Option<MemoryLease>) -> Self {
+        Self { session, _lease: lease }
     }
 
     /// The session of the compute plugin, to profile it.

@@ -1,10 +1,11 @@
 //! What to tell people about a loaded model.
 
+use crate::catalog::{CatalogEntry, checkpoint_id};
 use crate::{LoadOptions, Prepared};
 use host_loader::Registry;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 /// A loaded model in figures.
@@ -34,12 +35,37 @@ pub struct ModelSummary {
     pub weights_bytes: u64,
     /// Bytes of the KV cache when it is full.
     pub kv_bytes: u64,
+    /// Bytes of a step's buffers.
+    pub scratch_bytes: u64,
     /// Element type of the KV cache.
     pub kv_dtype: String,
     /// How long loading took.
     pub load_ms: u64,
     /// When it was loaded, seconds since 1970.
     pub created_unix: u64,
+}
+
+impl ModelSummary {
+    /// Bytes it takes in all.
+    #[must_use]
+    pub fn memory_bytes(&self) -> u64 {
+        self.weights_bytes.saturating_add(self.kv_bytes).saturating_add(self.scratch_bytes)
+    }
+}
+
+impl From<&ModelSummary> for CatalogEntry {
+    /// The checkpoint a model was loaded from, measured by its weights in memory.
+    fn from(summary: &ModelSummary) -> Self {
+        Self {
+            id: summary.id.clone(),
+            name: summary.name.clone(),
+            path: summary.path.clone(),
+            format: summary.plugins.format.clone(),
+            bytes: summary.weights_bytes,
+            notes: None,
+            use_case: None,
+        }
+    }
 }
 
 /// The plugins a model runs on.
@@ -77,7 +103,7 @@ pub(crate) fn summarize(
     quantizations.dedup();
     let created = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     ModelSummary {
-        id: options.id.clone().unwrap_or_else(|| id_of(&prepared.path)),
+        id: options.id.clone().unwrap_or_else(|| checkpoint_id(&prepared.path)),
         path: prepared.path.clone(),
         name: info.name.clone(),
         architecture: info.architecture.clone(),
@@ -94,6 +120,7 @@ pub(crate) fn summarize(
         embedding_width: prepared.embedding.map(|shape| shape.width),
         weights_bytes: prepared.memory.estimate.weights,
         kv_bytes: prepared.memory.estimate.kv,
+        scratch_bytes: prepared.memory.estimate.scratch,
         kv_dtype: prepared.memory.kv_dtype.clone(),
         load_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
         created_unix: created.as_secs(),
@@ -110,44 +137,4 @@ fn parameters(prepared: &Prepared) -> u64 {
         prepared.info().tensors[index].shape.iter().map(|&n| n as u64).product::<u64>()
     };
     tensors.iter().map(values).sum()
-}
-
-/// A checkpoint's id is its file's name without the ending and the number of its shard; a folder
-/// called `hf` says nothing, so its parent's name is taken.
-fn id_of(path: &Path) -> String {
-    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let own = name(path).unwrap_or_else(|| "model".to_owned());
-    let own = without_shard(own.strip_suffix(".gguf").unwrap_or(&own)).to_owned();
-    if own == "hf" {
-        return path.parent().and_then(name).unwrap_or(own);
-    }
-    own
-}
-
-/// A name without its end, where that is the number of a shard such as `-00001-of-00003`.
-fn without_shard(name: &str) -> &str {
-    let is_number = |text: &str| text.len() == 5 && text.bytes().all(|b| b.is_ascii_digit());
-    let parts = name.rsplit_once("-of-").and_then(|(front, count)| {
-        let (name, number) = front.rsplit_once('-')?;
-        (is_number(count) && is_number(number)).then_some(name)
-    });
-    parts.filter(|name| !name.is_empty()).unwrap_or(name)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_names_without_endings() {
-        for (path, expected) in [
-            ("/models/qwen.gguf", "qwen"),
-            ("/models/qwen-00001-of-00003.gguf", "qwen"),
-            ("/models/best-of-00003.gguf", "best-of-00003"),
-            ("/models/qwen2/hf", "qwen2"),
-            ("/models/qwen2", "qwen2"),
-        ] {
-            assert_eq!(id_of(Path::new(path)), expected, "{path}");
-        }
-    }
 }

@@ -2,7 +2,10 @@
 //!
 //! Help, man pages and the operating guide follow from here. Nothing is computed in this file.
 
+mod models;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use models::{ComingArgs, ModelsCommand, RootArgs};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -35,6 +38,9 @@ pub(crate) enum Command {
     /// Look into a model file without serving it.
     #[command(subcommand)]
     Model(ModelCommand),
+    /// List and inspect the models in folders.
+    #[command(subcommand)]
+    Models(ModelsCommand),
     /// Quantize a checkpoint into a file.
     Quantize(QuantizeArgs),
     /// Make an importance matrix from text, for better quantization.
@@ -151,10 +157,13 @@ pub(crate) struct LoadArgs {
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) plugins: PluginArgs,
-    /// Model to serve, as PATH or ID=PATH; may be repeated.
+    /// Model to load at the start, as PATH, ID=PATH or the id of one in a folder of models; may be
+    /// repeated.
     #[arg(long = "model", short = 'm', value_name = "[ID=]PATH", env = "HOST_MODEL")]
     #[arg(value_delimiter = ',')]
     pub(crate) models: Vec<String>,
+    #[command(flatten)]
+    pub(crate) coming: ComingArgs,
     #[command(flatten)]
     pub(crate) load: LoadArgs,
     #[command(flatten)]

@@ -11,6 +11,7 @@ mod console;
 mod embed;
 mod logging;
 mod model;
+mod models;
 mod operator;
 mod plugins;
 mod progress;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Embed(args) => embed::embed(&args),
         Command::Plugins(command) => plugins::plugins(&command),
         Command::Model(command) => model::model(&command),
+        Command::Models(command) => models::models(&command),
         Command::Quantize(args) => quantize::quantize(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Bench(args) => bench::bench(&args),

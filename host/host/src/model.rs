@@ -1,30 +1,57 @@
 //! `host model`: look into a model file without taking memory for it.
 
-use crate::args::ModelCommand;
+use crate::args::{LoadArgs, ModelCommand, PluginArgs};
 use crate::console::{Printable as _, answer};
 use crate::{Failure, wiring};
 use host_model::Prepared;
 use serde_json::json;
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Runs a `model` command.
 pub(crate) fn model(command: &ModelCommand) -> Result<(), Failure> {
-    let (ModelCommand::Inspect { model, plugins, load, .. }
-    | ModelCommand::Graph { model, plugins, load, .. }) = command;
-    let registry = wiring::registry(plugins)?;
-    let prepared = host_model::prepare(&registry, model, &wiring::load_options(load))?;
-    prepared.read_tokenizer()?;
-    let text = match command {
-        ModelCommand::Inspect { json: true, .. } => {
-            serde_json::to_string_pretty(&facts(&prepared))?
+    match command {
+        ModelCommand::Inspect { model, json, plugins, load } => {
+            inspect(model, *json, plugins, load)
         }
-        ModelCommand::Inspect { .. } => describe(&prepared),
-        ModelCommand::Graph { json: true, .. } => prepared.graph().to_json()?,
-        ModelCommand::Graph { dot: true, .. } => prepared.graph().to_dot()?,
-        ModelCommand::Graph { .. } => prepared.graph().to_text()?,
+        ModelCommand::Graph { model, json, dot, plugins, load } => {
+            let prepared = prepare(model, plugins, load)?;
+            print(&match (json, dot) {
+                (true, _) => prepared.graph().to_json()?,
+                (false, true) => prepared.graph().to_dot()?,
+                (false, false) => prepared.graph().to_text()?,
+            });
+            Ok(())
+        }
+    }
+}
+
+/// Tells what a model is and what it would take.
+pub(crate) fn inspect(
+    path: &Path,
+    is_json: bool,
+    plugins: &PluginArgs,
+    load: &LoadArgs,
+) -> Result<(), Failure> {
+    let prepared = prepare(path, plugins, load)?;
+    let facts = if is_json {
+        serde_json::to_string_pretty(&facts(&prepared))?
+    } else {
+        describe(&prepared)
     };
-    answer(&format!("{}\n", text.trim_end()));
+    print(&facts);
     Ok(())
+}
+
+fn prepare(path: &Path, plugins: &PluginArgs, load: &LoadArgs) -> Result<Prepared, Failure> {
+    let registry = wiring::registry(plugins)?;
+    let prepared = host_model::prepare(&registry, path, &wiring::load_options(load))?;
+    prepared.read_tokenizer()?;
+    Ok(prepared)
+}
+
+fn print(text: &str) {
+    answer(&format!("{}\n", text.trim_end()));
 }
 
 fn facts(prepared: &Prepared) -> serde_json::Value {

@@ -1,43 +1,82 @@
 //! What the operator can do to plugins and models while the host serves.
 //!
-//! The HTTP surface asks for it as [`Admin`]; the commands that serve load their models through it
+//! The HTTP surface asks for it as [`Admin`]; the models of the command line are loaded through it
 //! too, so that a model of the command line and one of a request are loaded alike.
 
-use crate::args::{LoadArgs, PluginArgs};
-use crate::{Failure, wiring};
-use host_generation::ServedModel;
-use host_http::{Admin, AdminError};
+mod idle;
+mod room;
+
+use crate::args::{ComingArgs, LoadArgs, PluginArgs};
+use crate::progress::LoadBar;
+use crate::{Failure, models, wiring};
+use host_generation::{LoadFailure, LoadProgress, LoadStage, Models, ServedModel, Wanted};
+use host_http::Admin;
 use host_loader::{Loader, PluginReport, PluginState};
 use host_metrics::Metrics;
-use host_model::LoadOptions;
-use std::path::Path;
+use host_model::{Catalog, CatalogEntry, LoadOptions, MemoryBudget};
+use std::sync::{Mutex, PoisonError};
+
+pub(crate) use idle::unload_idle;
 
 /// What the operator can do while the host runs.
 pub(crate) struct Operator {
     loader: Loader,
     options: LoadOptions,
+    coming: ComingArgs,
+    budget: MemoryBudget,
+    models: Models,
     metrics: Metrics,
+    /// Held by the load that runs: each keeps every core busy, and measures what memory is left.
+    turn: Mutex<()>,
 }
 
 impl Operator {
-    /// An operator with the flags of the command line, which has not looked for plugins yet.
+    /// An operator with the flags of the command line, which has not looked for plugins or models
+    /// yet.
     pub(crate) fn new(
         plugins: &PluginArgs,
         load: &LoadArgs,
+        coming: &ComingArgs,
+        models: Models,
         metrics: Metrics,
     ) -> Result<Self, Failure> {
-        let (loader, options) = (wiring::loader(plugins)?, wiring::load_options(load));
-        Ok(Self { loader, options, metrics })
+        let mib = coming.memory_budget.map(|mib| MemoryBudget::new(mib.saturating_mul(1 << 20)));
+        Ok(Self {
+            loader: wiring::loader(plugins)?,
+            options: wiring::load_options(load),
+            coming: coming.clone(),
+            budget: mib.unwrap_or_else(MemoryBudget::of_machine),
+            models,
+            metrics,
+            turn: Mutex::new(()),
+        })
     }
 
-    /// Loads a model with a progress bar and starts its engine.
-    pub(crate) fn load(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, Failure> {
-        let model = wiring::load(&self.loader.registry(), path, &self.options(id))?;
-        Ok(ServedModel::spawn(model, self.metrics.clone())?)
+    /// Looks through the folders of models.
+    pub(crate) fn catalog(&self) -> Catalog {
+        models::catalog(&self.coming.roots)
     }
 
-    fn options(&self, id: Option<&str>) -> LoadOptions {
-        LoadOptions { id: id.map(str::to_owned), ..self.options.clone() }
+    /// Loads a model with a progress bar, to stay in the list.
+    pub(crate) fn load(&self, checkpoint: CatalogEntry) -> Result<ServedModel, Failure> {
+        let job = match self.models.want_checkpoint(checkpoint.clone()) {
+            Wanted::Load(_, Some(job)) => job,
+            _ => return Err(format!("{}: it is being loaded already", checkpoint.id).into()),
+        };
+        self.models.offer(checkpoint);
+        let bar = LoadBar::new(&format!("loading {}", job.entry().path.display()));
+        let outcome = self.load_model(job.entry(), &|progress| {
+            bar.report(progress.done_bytes, progress.total_bytes);
+        });
+        job.finish(outcome.clone());
+        Ok(outcome?)
+    }
+
+    /// Looks at the plugin folders again.
+    pub(crate) fn scan_plugins(&self) -> Vec<PluginReport> {
+        let reports = self.loader.scan().plugins().to_vec();
+        self.count_plugins(&reports);
+        reports
     }
 
     fn count_plugins(&self, reports: &[PluginReport]) {
@@ -60,14 +99,33 @@ impl Admin for Operator {
     }
 
     fn rescan(&self) -> Vec<PluginReport> {
-        let reports = self.loader.scan().plugins().to_vec();
-        self.count_plugins(&reports);
+        let reports = self.scan_plugins();
+        self.models.offer_catalog(self.catalog().entries);
         reports
     }
 
-    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, AdminError> {
-        let options = self.options(id);
-        let model = host_model::load(&self.loader.registry(), path, &options, &|_, _| {})?;
+    fn load_model(
+        &self,
+        checkpoint: &CatalogEntry,
+        progress: &dyn Fn(LoadProgress),
+    ) -> Result<ServedModel, LoadFailure> {
+        progress(LoadProgress::at(LoadStage::Queued));
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        progress(LoadProgress::at(LoadStage::Prepare));
+        let options = LoadOptions { id: Some(checkpoint.id.clone()), ..self.options.clone() };
+        let registry = self.loader.registry();
+        let prepared = host_model::prepare(&registry, &checkpoint.path, &options)?;
+        progress(LoadProgress::at(LoadStage::Memory));
+        let lease = room::make_room(&self.models, &self.budget, &prepared)?;
+        let weights = |done_bytes, total_bytes| {
+            progress(LoadProgress { stage: LoadStage::Weights, done_bytes, total_bytes });
+        };
+        let lease = Some(lease);
+        let model = host_model::load_prepared(&registry, prepared, &options, lease, &weights)?;
         Ok(ServedModel::spawn(model, self.metrics.clone())?)
+    }
+
+    fn memory(&self) -> &MemoryBudget {
+        &self.budget
     }
 }

@@ -7,11 +7,13 @@
 use crate::Failure;
 use crate::args::ServeArgs;
 use crate::console::{Printable as _, note};
-use crate::operator::Operator;
+use crate::models::resolve;
+use crate::operator::{Operator, unload_idle};
 use host_generation::Models;
 use host_http::{Admin, AppState, HttpOptions, check_bind};
 use host_loader::{PluginReport, PluginState};
 use host_metrics::Metrics;
+use host_model::{Catalog, CatalogEntry};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -23,8 +25,15 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let http = &args.http;
     check_bind(http.bind, http.api_key.is_some(), http.insecure)?;
     let metrics = if args.no_lock_metrics { Metrics::without_locks() } else { Metrics::new() };
-    let models = Models::default();
-    let operator = Arc::new(Operator::new(&args.plugins, &args.load, metrics.clone())?);
+    let models = Models::new(&metrics);
+    for alias in &args.coming.aliases {
+        let (name, id) =
+            alias.split_once('=').ok_or_else(|| format!("--alias {alias}: NAME=ID expected"))?;
+        models.add_alias(name, id);
+    }
+    let (models_too, metrics_too) = (models.clone(), metrics.clone());
+    let operator = Operator::new(&args.plugins, &args.load, &args.coming, models_too, metrics_too)?;
+    let operator = Arc::new(operator);
     let options = HttpOptions {
         api_key: http.api_key.clone(),
         loopback_only: http.bind.is_loopback(),
@@ -43,6 +52,10 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
             .map_err(|e| format!("cannot listen on {wanted}: {e}; choose another --port"))?;
         let address = listener.local_addr()?;
         let server = tokio::spawn(host_http::serve(listener, state, stop_signal()));
+        if args.coming.idle_unload_s > 0 {
+            let after = Duration::from_secs(args.coming.idle_unload_s);
+            tokio::spawn(unload_idle(models.clone(), after));
+        }
         let wanted = args.models.clone();
         let loading = tokio::task::spawn_blocking(move || load_all(&operator, &models, &wanted));
         loading.await??;
@@ -52,24 +65,34 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     })
 }
 
-/// Scans the plugins and loads the models of the command line.
+/// Scans the plugins and the folders of models, and loads the models of the command line.
 fn load_all(operator: &Operator, models: &Models, wanted: &[String]) -> Result<(), Failure> {
-    report_plugins(&operator.rescan());
+    report_plugins(&operator.scan_plugins());
+    let catalog = operator.catalog();
     for model in wanted {
-        // A path may hold `=`; an id may not hold a separator.
-        let (id, path) = match model.split_once('=') {
-            Some((id, path)) if !id.contains(['/', '\\']) => (Some(id), path),
-            _ => (None, model.as_str()),
-        };
-        let served = operator.load(Path::new(path), id)?;
+        let served = operator.load(checkpoint(&catalog, model))?;
         let summary = served.summary();
         note(&format!("model {} ({} ms)", summary.id, summary.load_ms));
-        models.insert(served);
     }
-    if wanted.is_empty() {
-        note("no model yet: --model PATH, or POST /v1/models/load {\"path\": ...}");
+    if !catalog.entries.is_empty() {
+        note(&format!("models to load on first use: {}", catalog.entries.len()));
+    } else if wanted.is_empty() {
+        note("no model yet: --model PATH, --models DIR, or POST /v1/models/load {\"path\": ...}");
     }
+    // After those of the command line, so that `/ready` waits for them.
+    models.offer_catalog(catalog.entries);
     Ok(())
+}
+
+/// The checkpoint of a `--model`.
+fn checkpoint(catalog: &Catalog, model: &str) -> CatalogEntry {
+    // A path may hold `=`; an id may not hold a separator.
+    match model.split_once('=') {
+        Some((id, path)) if !id.contains(['/', '\\']) => {
+            CatalogEntry::at(Path::new(path), Some(id))
+        }
+        _ => resolve(catalog, model),
+    }
 }
 
 fn report_plugins(reports: &[PluginReport]) {

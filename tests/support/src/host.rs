@@ -73,6 +73,20 @@ impl TestHost {
         self.log.lock().expect("the reader does not panic").join("\n")
     }
 
+    /// Bytes of memory that are its own and resident, as Linux counts them.
+    ///
+    /// # Panics
+    /// The process is gone.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("the host runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+        let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        kib.expect("Linux tells the resident memory of a process") << 10
+    }
+
     /// Asks it to stop, as a service manager does, and waits until it has.
     ///
     /// # Panics

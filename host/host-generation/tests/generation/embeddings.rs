@@ -197,6 +197,6 @@ fn a_model_says_what_it_can_do() {
     let expected = "model writer generates text and computes no embeddings";
     assert!(error.to_string().starts_with(expected), "{error}");
     assert!(models.embedder("nobody").is_none());
-    models.remove("encoder");
+    assert_eq!(models.remove("encoder"), Ok(true));
     assert_eq!(embedder.state(), ModelState::Draining);
 }

@@ -159,6 +159,7 @@ pub(crate) fn parts(id: &str, limits: EngineLimits) -> ModelParts {
             embedding_width: None,
             weights_bytes: 48,
             kv_bytes: 64,
+            scratch_bytes: 16,
             kv_dtype: "f32".to_owned(),
             load_ms: 1,
             created_unix: 1_700_000_000,

@@ -9,6 +9,8 @@ mod fake;
 #[cfg(test)]
 mod fake_embedder;
 #[cfg(test)]
+mod models;
+#[cfg(test)]
 mod requests;
 #[cfg(test)]
 mod templates;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use host_engine::{Dry, EngineLimits, SamplingParams};
 use host_generation::{
     FinishReason, GenerationError, GenerationEvent, GenerationRequest, GenerationStream, Generator,
-    ModelEntry, ModelState, Models, Prompt, TokenPiece,
+    ModelState, Prompt, TokenPiece,
 };
 use host_metrics::Metrics;
 
@@ -390,29 +390,4 @@ fn prompts_longer_than_the_context_are_refused() {
     let (bytes, bytes_max, limit) = (1 << 20, 2048 * 64, 2048);
     let expected = GenerationError::PromptTextTooLong { bytes, bytes_max, limit };
     assert_eq!(submit(text, Some(1)), Err(expected));
-}
-
-#[test]
-fn models_are_found_by_id_and_by_default() {
-    let models = Models::default();
-    assert!(models.get("default").is_none() && !models.is_ready());
-    models.insert_failure("broken", "no plugin for it".to_owned());
-    assert_eq!(models.failure("broken").as_deref(), Some("no plugin for it"));
-    assert!(models.get("broken").is_none() && models.get("default").is_none());
-    let metrics = Metrics::new();
-    models.insert(fake::generator("a", FakeModel::saying("..a"), &metrics));
-    models.insert(fake::generator("b", FakeModel::saying("..b"), &metrics));
-    models.insert(fake::generator("broken", FakeModel::saying("..c"), &metrics));
-    models.insert_failure("a", "a reload failed".to_owned());
-    let ids: Vec<String> =
-        models.list().iter().map(|entry: &ModelEntry| entry.id().to_owned()).collect();
-    assert_eq!(ids, ["broken", "a", "b"]);
-    assert_eq!(models.get("default").map(|it| it.summary().id.clone()).as_deref(), Some("broken"));
-    let removed = models.get("broken").unwrap();
-    assert!(models.remove("broken").is_some() && models.remove("broken").is_none());
-    assert_eq!(removed.state(), ModelState::Draining);
-    let default = models.generator("default").unwrap().expect("it generates");
-    assert_eq!(answer(&default, request()).text, "a");
-    models.shutdown();
-    assert!(!models.is_ready() && models.get("b").is_some());
 }

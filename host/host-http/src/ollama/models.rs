@@ -3,7 +3,7 @@
 //! Ollama describes files of its own store; a value that only those have is empty here.
 
 use host_generation::{ServedModel, strftime};
-use host_model::ModelSummary;
+use host_model::{CatalogEntry, ModelSummary};
 use serde_json::{Map, Value, json};
 
 /// A time, in seconds since 1970, as RFC 3339 has it.
@@ -21,6 +21,23 @@ pub(super) fn tag(model: &ServedModel) -> Value {
         "size": summary.weights_bytes,
         "digest": "",
         "details": kind(summary),
+    })
+}
+
+/// A model in the list that nobody has opened; its size is that of its files.
+pub(super) fn unloaded_tag(checkpoint: &CatalogEntry) -> Value {
+    json!({
+        "name": checkpoint.id,
+        "model": checkpoint.id,
+        "modified_at": timestamp(0),
+        "size": checkpoint.bytes,
+        "digest": "",
+        "details": {
+            "format": checkpoint.format,
+            "family": "",
+            "parameter_size": "",
+            "quantization_level": "",
+        },
     })
 }
 

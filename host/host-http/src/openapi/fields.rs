@@ -218,8 +218,9 @@ pub(super) const APPLY_TEMPLATE: &[Field] = &[
 ];
 
 pub(super) const LOAD: &[Field] = &[
-    Field::new("path", Shape::Text, "a file or a folder on the host's machine").required(),
-    Field::new("id", Shape::Text, "the id it gets"),
+    Field::new("path", Shape::Text, "a file or a folder on the host's machine"),
+    Field::new("id", Shape::Text, "the id it gets; without `path`, a model of the list"),
+    Field::new("stream", Shape::Flag, "progress as events"),
 ];
 
 pub(super) const UNLOAD: &[Field] = &[Field::new("id", Shape::Text, "the model's id").required()];

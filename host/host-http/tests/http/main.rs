@@ -25,6 +25,8 @@ mod fake;
 mod fake_embedder;
 mod grammar;
 #[cfg(test)]
+mod loads;
+#[cfg(test)]
 mod ollama;
 #[cfg(test)]
 mod openapi;

@@ -1,7 +1,10 @@
 //! Models, plugins, tokens, health and metrics.
 
+use std::path::Path;
+
 use expect_test::expect;
 use host_http::HttpOptions;
+use host_model::CatalogEntry;
 use serde_json::{Value, json};
 
 use crate::test_host::{TestHost, completion, pretty};
@@ -9,7 +12,8 @@ use crate::test_host::{TestHost, completion, pretty};
 #[tokio::test]
 async fn models_are_listed_with_what_serves_them() {
     let host = TestHost::saying("");
-    host.state.models().insert_failure("bad", "no plugin for it".to_owned());
+    host.state.models().offer(CatalogEntry::at(Path::new("exotic"), Some("bad")));
+    host.post("/v1/models/load", &json!({"id": "bad"})).await;
     let list = host.get("/v1/models").await.json();
     let one = host.get("/v1/models/fake").await.json();
     assert_eq!(list["data"][0], one);
@@ -46,20 +50,29 @@ async fn models_are_listed_with_what_serves_them() {
                 "vocab_size": 264,
                 "weights_bytes": 48,
                 "kv_bytes": 64,
+                "scratch_bytes": 16,
                 "kv_dtype": "f32",
                 "load_ms": 1,
                 "task": "generate",
                 "chat": true,
-                "embedding_width": null
+                "embedding_width": null,
+                "aliases": [],
+                "file_bytes": 48,
+                "notes": null,
+                "use_case": null
               }
             }
           ],
           "failed": [
             {
               "id": "bad",
-              "error": "no plugin for it"
+              "error": "exotic: no"
             }
-          ]
+          ],
+          "memory": {
+            "budget_bytes": 1000,
+            "used_bytes": 0
+          }
         }
     "#]]
     .assert_eq(&(serde_json::to_string_pretty(&list).expect("JSON") + "\n"));

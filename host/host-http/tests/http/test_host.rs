@@ -1,17 +1,19 @@
 //! A host in a value: router, models, metrics, and a client that calls it without a socket.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use host_generation::{Generator, Models, ServedModel};
-use host_http::{Admin, AdminError, AppState, HttpOptions, router};
+use host_generation::{Generator, LoadFailure, LoadProgress, LoadStage, Models, ServedModel};
+use host_http::{Admin, AppState, HttpOptions, router};
 use host_loader::{PluginReport, PluginState};
 use host_metrics::Metrics;
-use host_model::{LoadErrorKind, ReasoningForm};
+use host_model::{CatalogEntry, LoadErrorKind, MemoryBudget, ReasoningForm};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -20,8 +22,27 @@ use crate::fake::{self, FakeModel};
 use crate::fake_embedder::{self, FakeEmbedder};
 
 /// An operator's side that loads any path that says `good`.
-struct FakeAdmin {
+pub(crate) struct FakeAdmin {
     metrics: Metrics,
+    memory: MemoryBudget,
+    /// Loads that were begun.
+    pub(crate) loads: AtomicUsize,
+    /// Each load waits for a unit, if it is set and its sender is there.
+    pub(crate) gate: Mutex<Option<Receiver<()>>>,
+}
+
+impl FakeAdmin {
+    fn new(metrics: Metrics) -> Self {
+        let (memory, loads) = (MemoryBudget::new(1000), AtomicUsize::new(0));
+        Self { metrics, memory, loads, gate: Mutex::new(None) }
+    }
+
+    /// Lets loads wait for a unit each from now on.
+    pub(crate) fn hold(&self) -> SyncSender<()> {
+        let (sender, receiver) = sync_channel(100);
+        *self.gate.lock().expect("no test panics here") = Some(receiver);
+        sender
+    }
 }
 
 impl Admin for FakeAdmin {
@@ -47,26 +68,40 @@ impl Admin for FakeAdmin {
         self.plugins().into_iter().take(1).collect()
     }
 
-    fn load_model(&self, path: &Path, id: Option<&str>) -> Result<ServedModel, AdminError> {
-        let path = path.to_string_lossy();
-        if path.contains("good") {
-            let id = id.unwrap_or("good");
-            return Ok(fake::generator(id, FakeModel::saying("good"), &self.metrics).into());
+    fn load_model(
+        &self,
+        checkpoint: &CatalogEntry,
+        progress: &dyn Fn(LoadProgress),
+    ) -> Result<ServedModel, LoadFailure> {
+        self.loads.fetch_add(1, Ordering::SeqCst);
+        progress(LoadProgress { stage: LoadStage::Weights, done_bytes: 1, total_bytes: 2 });
+        if let Some(gate) = self.gate.lock().expect("no test panics here").as_ref() {
+            gate.recv().ok();
         }
-        let kind = match path.as_ref() {
+        let name = checkpoint.path.file_name().unwrap_or_default().to_string_lossy();
+        if name.contains("good") {
+            let model = FakeModel::saying("good");
+            return Ok(fake::generator(&checkpoint.id, model, &self.metrics).into());
+        }
+        let kind = match name.as_ref() {
             "missing" => LoadErrorKind::NotFound,
             "huge" => LoadErrorKind::Memory,
             "exotic" => LoadErrorKind::Unsupported,
             "crash" => LoadErrorKind::Failed,
             _ => LoadErrorKind::Invalid,
         };
-        Err(AdminError { kind, message: format!("{path}: no") })
+        Err(LoadFailure { kind, message: format!("{name}: no") })
+    }
+
+    fn memory(&self) -> &MemoryBudget {
+        &self.memory
     }
 }
 
 pub(crate) struct TestHost {
     pub(crate) state: AppState,
     pub(crate) metrics: Metrics,
+    pub(crate) admin: Arc<FakeAdmin>,
     router: Router,
 }
 
@@ -82,9 +117,21 @@ impl TestHost {
     /// No model.
     pub(crate) fn empty(options: HttpOptions) -> Self {
         let metrics = Metrics::new();
-        let admin = Arc::new(FakeAdmin { metrics: metrics.clone() });
-        let state = AppState::new(Models::default(), metrics.clone(), admin, options);
-        Self { router: router(state.clone()), state, metrics }
+        let admin = Arc::new(FakeAdmin::new(metrics.clone()));
+        let dyn_admin: Arc<dyn Admin> = Arc::<FakeAdmin>::clone(&admin);
+        let state = AppState::new(Models::default(), metrics.clone(), dyn_admin, options);
+        Self { router: router(state.clone()), state, metrics, admin }
+    }
+
+    /// Models that are there to be loaded.
+    pub(crate) fn offering(ids: &[&str]) -> Self {
+        let host = Self::empty(HttpOptions::default());
+        for id in ids {
+            host.state
+                .models()
+                .offer(CatalogEntry::at(Path::new("/models").join(id).as_path(), None));
+        }
+        host
     }
 
     /// The model `fake`, which says `script` from position 0 on.

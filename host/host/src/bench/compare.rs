@@ -8,12 +8,13 @@ use super::report::{Comparison, Figures, Unit};
 use super::workload::Workload;
 use super::{check_length, print};
 use crate::Failure;
-use crate::args::BenchArgs;
+use crate::args::{BenchArgs, ComingArgs};
 use crate::console::{Printable as _, note};
 use crate::operator::Operator;
 use host_generation::{Generator, Models};
-use host_http::{Admin as _, AppState, HttpOptions};
+use host_http::{AppState, HttpOptions};
 use host_metrics::Metrics;
+use host_model::CatalogEntry;
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +29,13 @@ pub(super) fn compare(args: &BenchArgs, url: &str) -> Result<(), Failure> {
     let model = args.versus.vs_model.as_deref();
     let theirs = runtime.block_on(Server::open("theirs", url, model, timeout))?;
     note(&format!("theirs: {} at {}", theirs.model.printable(), theirs.url.printable()));
-    let metrics = Metrics::new();
-    let operator = Operator::new(&args.plugins, &args.load, metrics.clone())?;
-    operator.rescan();
-    let generator = operator.load(&args.model, None)?.into_generator()?;
+    let (models, metrics) = (Models::default(), Metrics::new());
+    let coming = ComingArgs::default();
+    let operator =
+        Operator::new(&args.plugins, &args.load, &coming, models.clone(), metrics.clone())?;
+    operator.scan_plugins();
+    let generator = operator.load(CatalogEntry::at(&args.model, None))?.into_generator()?;
     check_length(args, &generator)?;
-    let models = Models::default();
-    models.insert(generator.clone());
     let state = AppState::new(models, metrics, Arc::new(operator), HttpOptions::default());
     let rows = runtime.block_on(async {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;

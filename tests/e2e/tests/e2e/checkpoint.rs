@@ -17,10 +17,15 @@ const HEAD_DIM: usize = 16;
 
 /// Writes the folder of a counting model for the named architecture.
 pub(crate) fn write_counting_model(folder: &Path, architecture: &str) {
+    write_wide_counting_model(folder, architecture, FFN_WIDTH);
+}
+
+/// As [`write_counting_model`], as large as its feed-forward layers are wide.
+pub(crate) fn write_wide_counting_model(folder: &Path, architecture: &str, ffn_width: usize) {
     fs::create_dir_all(folder).expect("the test's folder is writable");
     let config = json!({
         "architectures": [architecture], "model_type": "hello", "hidden_size": VOCAB,
-        "intermediate_size": FFN_WIDTH, "num_hidden_layers": 2, "num_attention_heads": 4,
+        "intermediate_size": ffn_width, "num_hidden_layers": 2, "num_attention_heads": 4,
         "num_key_value_heads": 2, "head_dim": HEAD_DIM, "vocab_size": VOCAB,
         "max_position_embeddings": 128, "rms_norm_eps": 1e-5, "rope_theta": 10000.0,
         "tie_word_embeddings": false, "bos_token_id": 1, "eos_token_id": 2,
@@ -31,7 +36,8 @@ pub(crate) fn write_counting_model(folder: &Path, architecture: &str) {
         let source = data("tinyllama-stories260K/hf").join(file);
         fs::copy(source, folder.join(file)).expect("the golden set has a tokenizer");
     }
-    fs::write(folder.join("model.safetensors"), safetensors(&tensors())).expect("as above");
+    fs::write(folder.join("model.safetensors"), safetensors(&tensors(ffn_width)))
+        .expect("as above");
 }
 
 struct Tensor {
@@ -40,7 +46,7 @@ struct Tensor {
     values: Vec<f32>,
 }
 
-fn tensors() -> Vec<Tensor> {
+fn tensors(ffn_width: usize) -> Vec<Tensor> {
     let mut tensors = vec![
         filled("model.embed_tokens.weight", &[VOCAB, VOCAB], |at| at / VOCAB == at % VOCAB),
         filled("lm_head.weight", &[VOCAB, VOCAB], |at| at / VOCAB == (at % VOCAB + 1) % VOCAB),
@@ -57,9 +63,9 @@ fn tensors() -> Vec<Tensor> {
         tensors.push(filled(&name("self_attn.k_proj"), &[2 * HEAD_DIM, VOCAB], some));
         tensors.push(filled(&name("self_attn.v_proj"), &[2 * HEAD_DIM, VOCAB], some));
         tensors.push(filled(&name("self_attn.o_proj"), &[VOCAB, 4 * HEAD_DIM], |_| false));
-        tensors.push(filled(&name("mlp.gate_proj"), &[FFN_WIDTH, VOCAB], some));
-        tensors.push(filled(&name("mlp.up_proj"), &[FFN_WIDTH, VOCAB], some));
-        tensors.push(filled(&name("mlp.down_proj"), &[VOCAB, FFN_WIDTH], |_| false));
+        tensors.push(filled(&name("mlp.gate_proj"), &[ffn_width, VOCAB], some));
+        tensors.push(filled(&name("mlp.up_proj"), &[ffn_width, VOCAB], some));
+        tensors.push(filled(&name("mlp.down_proj"), &[VOCAB, ffn_width], |_| false));
     }
     tensors
 }

@@ -13,6 +13,7 @@ mod embeddings;
 mod faults;
 mod first_light;
 mod golden;
+mod model_roots;
 mod null_compute;
 mod profile;
 mod quantize;
