@@ -15,6 +15,7 @@ use crate::body;
 use crate::error::ApiError;
 use crate::fields::Fields;
 use crate::ids::random_id;
+use crate::meter::Meter;
 use crate::state::AppState;
 
 /// Most characters of a model's id.
@@ -23,6 +24,7 @@ const MODEL_ID_CHARS_MAX: usize = 200;
 /// What the chunks of an answer of this model have in common.
 pub(crate) fn head(generator: &Generator, prefix: &str) -> Head {
     let summary = generator.summary();
+    Meter::current().set_model(&summary.id);
     let mut hasher = DefaultHasher::new();
     (&summary.id, &summary.plugins.compute, &summary.dtypes, summary.created_unix)
         .hash(&mut hasher);

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod access_log;
+#[cfg(test)]
 mod anthropic;
 #[cfg(test)]
 mod chat;
@@ -28,6 +30,8 @@ mod grammar;
 mod ollama;
 #[cfg(test)]
 mod operations;
+#[cfg(test)]
+mod rate_limits;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]

@@ -13,6 +13,7 @@ mod faults;
 mod first_light;
 mod golden;
 mod null_compute;
+mod operating;
 mod profile;
 mod quantize;
 mod reference_models;
