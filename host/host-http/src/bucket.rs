@@ -82,8 +82,8 @@ mod tests {
         let start = Instant::now();
         let mut bucket = Bucket::full(60, start);
         bucket.take(180.0, start);
-        assert_eq!(bucket.left(start + Duration::from_secs(120)), 0);
         assert_eq!(bucket.until_one(start), Duration::from_secs(121));
+        assert_eq!(bucket.left(start + Duration::from_secs(120)), 0);
         assert_eq!(bucket.left(start + Duration::from_secs(125)), 5);
     }
 }

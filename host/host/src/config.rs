@@ -8,9 +8,10 @@ mod file;
 mod show;
 
 use crate::args::{Cli, ConfigCommand};
-use crate::console::answer;
+use crate::console::{answer, note};
 use crate::{Failure, folders};
-use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _};
+use clap::error::ContextKind;
+use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser as _};
 use file::ConfigFile;
 use std::path::Path;
 
@@ -32,6 +33,33 @@ pub(crate) fn config(command: &ConfigCommand, path: Option<&Path>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// The command line of this process. Where a variable is what is wrong with it, it is named.
+pub(crate) fn command_line() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let mut program = Cli::command();
+        // Only then do its flags know how they are written.
+        program.build();
+        if let Some(variable) = blamed_variable(&error, &program) {
+            note(&format!("the environment sets {variable}:"));
+        }
+        error.exit()
+    })
+}
+
+/// The variable that holds the value which an error is about.
+fn blamed_variable(error: &clap::Error, program: &Command) -> Option<String> {
+    let said = |kind| error.get(kind).map(ToString::to_string);
+    let (flag, value) = (said(ContextKind::InvalidArg)?, said(ContextKind::InvalidValue)?);
+    let is_meant = |arg: &&Arg| {
+        let set = arg.get_env().and_then(std::env::var_os).unwrap_or_default();
+        let set = set.to_string_lossy();
+        arg.to_string() == flag && (set == value || set.split([',', ':']).any(|it| it == value))
+    };
+    let found = program.get_arguments().find(is_meant).and_then(Arg::get_env);
+    let found = found.map(|name| name.to_string_lossy().into_owned());
+    found.or_else(|| program.get_subcommands().find_map(|it| blamed_variable(error, it)))
 }
 
 /// The command line with what the configuration file says, if there is one.

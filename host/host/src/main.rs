@@ -22,14 +22,13 @@ mod serve;
 mod wiring;
 
 use args::{Cli, Command};
-use clap::Parser as _;
 use std::process::ExitCode;
 
 /// What a command can fail with: one line for people.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = config::command_line();
     if let Command::ProbePlugin { file } = &cli.command {
         return host_loader::probe_main(file);
     }

@@ -48,7 +48,7 @@ impl ConfigFile {
     /// As [`ConfigFile::read`], of a text.
     pub(crate) fn parse(path: &Path, text: &str, program: &Command) -> Result<Self, Failure> {
         let (settings, problems) = (Vec::new(), Vec::new());
-        let mut reader = Reader { program, path, text, settings, problems };
+        let mut reader = Reader { program, text, settings, problems };
         match DeTable::parse(text) {
             Ok(table) => reader.read(table.get_ref()),
             Err(error) => {
@@ -59,7 +59,12 @@ impl ConfigFile {
         if reader.problems.is_empty() {
             return Ok(Self { path: path.to_owned(), settings: reader.settings });
         }
-        Err(reader.problems.join("\n").into())
+        reader.problems.sort();
+        let problems = reader.problems.iter();
+        let problems: Vec<_> = problems
+            .map(|(line, problem)| format!("{}:{line}: {problem}", path.display()))
+            .collect();
+        Err(problems.join("\n").into())
     }
 
     /// How many settings it has.
@@ -95,10 +100,10 @@ impl ConfigFile {
 /// Collects settings, and what is wrong.
 struct Reader<'a> {
     program: &'a Command,
-    path: &'a Path,
     text: &'a str,
     settings: Vec<Setting>,
-    problems: Vec<String>,
+    /// Each with its line.
+    problems: Vec<(usize, String)>,
 }
 
 impl Reader<'_> {
@@ -107,8 +112,8 @@ impl Reader<'_> {
         1 + self.text.bytes().take(at).filter(|byte| *byte == b'\n').count()
     }
 
-    fn refuse(&mut self, at: usize, problem: &str) {
-        self.problems.push(format!("{}:{}: {problem}", self.path.display(), self.line(at)));
+    fn refuse(&mut self, at: usize, problem: impl Into<String>) {
+        self.problems.push((self.line(at), problem.into()));
     }
 
     fn read(&mut self, table: &DeTable<'_>) {
@@ -144,7 +149,7 @@ impl Reader<'_> {
         if meant.is_empty() {
             let names = known.iter().filter_map(|arg| arg.get_long());
             let problem = unknown(key.get_ref().as_ref(), command, names);
-            return self.refuse(key.span().start, &problem);
+            return self.refuse(key.span().start, problem);
         }
         let judge = |arg: &&Arg| values(arg, value.get_ref()).and_then(|it| check(arg, it));
         match meant.iter().map(judge).collect::<Result<Vec<_>, String>>() {
@@ -154,7 +159,7 @@ impl Reader<'_> {
                 let line = self.line(key.span().start);
                 self.settings.push(Setting { command, flag, values, line });
             }
-            Err(problem) => self.refuse(value.span().start, &format!("{flag}: {problem}")),
+            Err(problem) => self.refuse(value.span().start, format!("{flag}: {problem}")),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::file::ConfigFile;
 use super::show::{Effective, Origin, settings};
-use super::{flags, show};
+use super::{blamed_variable, flags, show};
 use crate::args::Cli;
 use clap::builder::ArgAction;
 use clap::{Arg, Command, CommandFactory as _};
@@ -122,6 +122,21 @@ fn every_setting_is_in_the_guide_with_its_variable() {
     assert!(rows.len() > 30, "{rows:?}");
     let missing: Vec<_> = rows.iter().filter(|row| !guide.contains(*row)).collect();
     assert!(missing.is_empty(), "rows to write into docs/operating/flags.md: {missing:#?}");
+}
+
+#[test]
+fn a_variable_that_cannot_be_read_is_named() {
+    let number = Arg::new("number").long("number").env(SET).value_parser(clap::value_parser!(u16));
+    let program = || Command::new("host").subcommand(Command::new("serve").arg(number.clone()));
+    let blamed = |words: &[&str]| {
+        let error = program().try_get_matches_from(words).expect_err("a bad number");
+        let mut built = program();
+        built.build();
+        blamed_variable(&error, &built)
+    };
+    assert_eq!(blamed(&["host", "serve"]).as_deref(), Some(SET));
+    assert_eq!(blamed(&["host", "serve", "--number=x"]), None);
+    assert_eq!(blamed(&["host", "serve", "--nope"]), None);
 }
 
 /// What is said of a file of the real program.
