@@ -52,6 +52,23 @@ enum Outcome {
     Refused(ApiError),
 }
 
+/// What is known of a request before it is answered.
+struct Admission {
+    outcome: Outcome,
+    /// Whether the page that sent it, if one did, may read the answer.
+    is_welcome: bool,
+    /// Whose key it brings.
+    key: Option<usize>,
+    /// What it is charged to.
+    account: Option<Account>,
+}
+
+impl Admission {
+    fn new(outcome: Outcome, is_welcome: bool) -> Self {
+        Self { outcome, is_welcome, key: None, account: None }
+    }
+}
+
 impl Front {
     /// The front of a host whose callers have used nothing yet.
     pub(crate) fn new(state: AppState) -> Self {
@@ -59,30 +76,30 @@ impl Front {
         Self { state, limiter }
     }
 
-    /// Whether the request may go to its handler, whose key it brings, and whose account it is
-    /// charged to.
-    fn admit(&self, request: &Request) -> (Outcome, Option<usize>, Option<Account>) {
+    /// Whether the request may go to its handler, and for whom.
+    fn admit(&self, request: &Request) -> Admission {
         let (options, headers) = (self.state.options(), request.headers());
         if let Err(refusal) = access::check(options, request.uri(), headers) {
-            return (Outcome::Refused(refusal), None, None);
+            return Admission::new(Outcome::Refused(refusal), false);
         }
         let asks_first = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
         if request.method() == Method::OPTIONS && asks_first {
-            return (Outcome::Answered(preflight()), None, None);
+            return Admission::new(Outcome::Answered(preflight()), true);
         }
         let path = request.uri().path();
         let key = match access::check_key(&options.keys, path, headers) {
             Ok(key) => key,
-            Err(refusal) => return (Outcome::Refused(refusal), None, None),
+            Err(refusal) => return Admission::new(Outcome::Refused(refusal), true),
         };
         let limiter = self.limiter.as_ref().filter(|_| !access::is_open(path));
         let account = limiter.map(|limiter| limiter.account(caller(key, request)));
         // What only reads is free.
         let costs = request.method() == Method::POST;
-        match account.as_ref().filter(|_| costs).map(Account::admit) {
-            Some(Err(refusal)) => (Outcome::Refused(refusal), key, account),
-            Some(Ok(())) | None => (Outcome::Passed, key, account),
-        }
+        let outcome = match account.as_ref().filter(|_| costs).map(Account::admit) {
+            Some(Err(refusal)) => Outcome::Refused(refusal),
+            Some(Ok(())) | None => Outcome::Passed,
+        };
+        Admission { outcome, is_welcome: true, key, account }
     }
 
     /// The request's line in the access log, if there is one.
@@ -108,8 +125,7 @@ pub(crate) async fn front(State(front): State<Front>, request: Request, next: Ne
     let request_id = request_id(request.headers());
     let origin = request.headers().get(header::ORIGIN).cloned();
     let route = route(&request);
-    let (outcome, key, account) = front.admit(&request);
-    let admitted = !matches!(outcome, Outcome::Refused(_));
+    let Admission { outcome, is_welcome, key, account } = front.admit(&request);
     let meter = Meter::new(started, account.clone());
     let mut entry = front.entry(&request, &request_id, key, &meter);
     let mut response = match outcome {
@@ -139,7 +155,7 @@ pub(crate) async fn front(State(front): State<Front>, request: Request, next: Ne
     if let Some(account) = account {
         account.write_headers(headers);
     }
-    if let (Some(origin), true) = (origin, admitted) {
+    if let (Some(origin), true) = (origin, is_welcome) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
         headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));

@@ -94,6 +94,20 @@ async fn refusals_have_the_shape_that_the_routes_clients_read() {
 }
 
 #[tokio::test]
+async fn a_welcome_page_may_read_its_refusal() {
+    let host = limited(1, 0);
+    for (key, status) in [("wrong", 401), ("first", 400), ("first", 429)] {
+        let request = Request::post("/tokenize").header("host", "localhost:8080");
+        let request = request.header("origin", "http://localhost:3000").header("x-api-key", key);
+        let answer = host.call(request.body(Body::empty()).expect("a request")).await;
+        assert_eq!(answer.status, status, "{}", answer.text);
+        assert_eq!(answer.header("access-control-allow-origin"), Some("http://localhost:3000"));
+        let exposed = answer.header("access-control-expose-headers").expect("a list");
+        assert!(exposed.contains("x-ratelimit-remaining-requests"), "{exposed}");
+    }
+}
+
+#[tokio::test]
 async fn without_keys_an_address_is_a_caller() {
     let rate_limits = RateLimits { requests_per_minute: 1, tokens_per_minute: 0 };
     let options = HttpOptions { rate_limits, ..HttpOptions::default() };
