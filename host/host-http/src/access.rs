@@ -1,4 +1,4 @@
-//! Who may ask: the listening address, the API key, the host and the origin a request names.
+//! Who may ask: the listening address, the API keys, the host and the origin a request names.
 //!
 //! A local host is reachable by every web page the user visits, so being local is no protection:
 //! a page of another origin is refused, and so is a name that was rebound to this address. It only
@@ -9,16 +9,17 @@ use std::net::IpAddr;
 use axum::http::{HeaderMap, StatusCode, Uri, header};
 
 use crate::error::ApiError;
+use crate::keys::ApiKeys;
 use crate::state::HttpOptions;
 
 /// Paths that anyone may read: they tell a monitor or a browser nothing it must not know.
-const OPEN_PATHS: [&str; 3] = ["/", "/health", "/ready"];
+const OPEN_PATHS: [&str; 2] = ["/", "/health"];
 
 /// Why an address must not be listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{address} can be reached from other machines and no API key is set; set one with --api-key, \
-     listen on 127.0.0.1, or pass --insecure"
+    "{address} can be reached from other machines and no API key is set; set one with --api-key or \
+     --api-key-file, listen on 127.0.0.1, or pass --insecure to serve whoever connects"
 )]
 pub struct BindError {
     /// The address.
@@ -43,7 +44,7 @@ pub(crate) fn check(options: &HttpOptions, uri: &Uri, headers: &HeaderMap) -> Re
     };
     // A page that was rebound to this address has no key, so with one any name is welcome: a proxy
     // passes its own on.
-    let is_open = options.loopback_only && options.api_key.is_none();
+    let is_open = options.loopback_only && options.keys.is_empty();
     if is_open && !is_loopback_name(host_name(host)) {
         let message = "the Host header names another machine than this one";
         return Err(ApiError::refused(StatusCode::FORBIDDEN, "forbidden_host", message));
@@ -57,22 +58,25 @@ pub(crate) fn check(options: &HttpOptions, uri: &Uri, headers: &HeaderMap) -> Re
     Ok(())
 }
 
-/// Refuses a request that does not bring the key.
+/// Whose key a request brings, by its index; none where nobody is asked for one.
+///
+/// # Errors
+/// A key is needed, and none or a wrong one was sent.
 pub(crate) fn check_key(
-    options: &HttpOptions,
+    keys: &ApiKeys,
     path: &str,
     headers: &HeaderMap,
-) -> Result<(), ApiError> {
-    let Some(key) = &options.api_key else { return Ok(()) };
-    if OPEN_PATHS.contains(&path) {
-        return Ok(());
+) -> Result<Option<usize>, ApiError> {
+    if keys.is_empty() {
+        return Ok(None);
     }
     let sent = headers
         .get(header::AUTHORIZATION)
         .and_then(|value| value.as_bytes().strip_prefix(b"Bearer "))
         .or_else(|| headers.get("x-api-key").map(|value| value.as_bytes()));
-    if sent.is_some_and(|sent| is_equal(sent, key.as_bytes())) {
-        return Ok(());
+    let found = sent.and_then(|sent| keys.find(sent));
+    if found.is_some() || is_open(path) {
+        return Ok(found);
     }
     let message = if sent.is_some() {
         "the API key is wrong"
@@ -82,13 +86,9 @@ pub(crate) fn check_key(
     Err(ApiError::refused(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
 }
 
-/// Compares without telling by its time how much was equal.
-fn is_equal(sent: &[u8], key: &[u8]) -> bool {
-    let mut difference = u8::from(sent.len() != key.len());
-    for (index, byte) in sent.iter().enumerate() {
-        difference |= byte ^ key.get(index % key.len().max(1)).copied().unwrap_or(0);
-    }
-    difference == 0
+/// Whether anyone may read a path.
+pub(crate) fn is_open(path: &str) -> bool {
+    OPEN_PATHS.contains(&path)
 }
 
 /// The name in `name:port`, brackets taken off.
@@ -115,7 +115,7 @@ fn is_own_origin(origin: &str, host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_bind, is_equal, is_own_origin};
+    use super::{check_bind, is_own_origin};
 
     fn check_origin(origin: &str, expected: bool) {
         assert_eq!(is_own_origin(origin, "box.lan:8080"), expected, "{origin}");
@@ -148,17 +148,5 @@ mod tests {
         check("192.168.1.5", false, false, false);
         check("0.0.0.0", true, false, true);
         check("::", false, true, true);
-    }
-
-    #[test]
-    fn keys_are_equal_only_as_a_whole() {
-        let check = |sent: &str, expected| {
-            assert_eq!(is_equal(sent.as_bytes(), b"secret"), expected, "{sent}");
-        };
-        check("secret", true);
-        check("Secret", false);
-        check("secre", false);
-        check("secretsecret", false);
-        check("", false);
     }
 }

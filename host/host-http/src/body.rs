@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::error::ApiError;
 use crate::fields::kind;
 use crate::limits::{BODY_TIMEOUT, DISCARD_BYTES_MAX, DISCARD_TIMEOUT, RELOADS_MAX};
+use crate::meter::Meter;
 use crate::state::AppState;
 
 /// The bytes of a JSON body.
@@ -78,7 +79,8 @@ pub(crate) async fn run_blocking<T: Send + 'static>(
 pub(crate) async fn run_once<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
 ) -> Result<T, ApiError> {
-    let task = tokio::task::spawn_blocking(work);
+    let meter = Meter::current();
+    let task = tokio::task::spawn_blocking(move || meter.count(work));
     task.await.unwrap_or_else(|error| {
         tracing::error!(%error, "a request's work panicked");
         Err(ApiError::internal("the request met a bug of the host; its log says more"))

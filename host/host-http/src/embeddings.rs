@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::error::{ApiError, quote};
 use crate::fields::Fields;
+use crate::meter::Meter;
 use crate::state::AppState;
 use crate::{base64, body, prompts, wire};
 
@@ -95,12 +96,13 @@ fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job, ApiError> {
         embedder.tokens(text).map_err(|error| ApiError::from(error).about(&place))
     };
     let tokens = texts.into_iter().enumerate().map(tokens).collect::<Result<Vec<_>, _>>()?;
-    Ok(Job {
-        model: embedder.summary().id.clone(),
-        pending: embedder.embed(tokens)?,
-        dimensions: dimensions.map(|count| count as usize),
-        encoding,
-    })
+    let model = embedder.summary().id.clone();
+    let prompt_tokens = tokens.iter().map(Vec::len).sum();
+    let pending = embedder.embed(tokens)?;
+    let meter = Meter::current();
+    meter.set_model(&model);
+    meter.add_prompt_tokens(prompt_tokens);
+    Ok(Job { model, pending, dimensions: dimensions.map(|count| count as usize), encoding })
 }
 
 fn list(

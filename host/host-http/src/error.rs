@@ -142,6 +142,13 @@ impl ApiError {
         Self { retry_after_s: Some(1), ..error }
     }
 
+    /// More than a caller may take.
+    pub(crate) fn rate_limited(message: impl Into<String>, retry_after_s: u32) -> Self {
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let error = Self::new(status, "rate_limit_error", "rate_limit_exceeded", message);
+        Self { retry_after_s: Some(retry_after_s), ..error }
+    }
+
     /// A bug of the host.
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, SERVER, "internal_error", message)
@@ -201,9 +208,7 @@ impl From<GenerationError> for ApiError {
                 Self::too_long(message, None, limit)
             }
             GenerationError::QueueFull { retry_after_s, .. } => {
-                let status = StatusCode::TOO_MANY_REQUESTS;
-                let error = Self::new(status, "rate_limit_error", "rate_limit_exceeded", message);
-                Self { retry_after_s: Some(retry_after_s), ..error }
+                Self::rate_limited(message, retry_after_s)
             }
             GenerationError::OnlyEmbeds { .. } | GenerationError::OnlyGenerates { .. } => {
                 Self::bad("unsupported_model", "model", message)

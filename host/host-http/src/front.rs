@@ -1,43 +1,146 @@
 //! What happens to every request before and after its handler.
 //!
-//! One place gives each answer its request id, asks who is asking, answers a browser's preflight and
-//! counts the outcome, so that no route can be forgotten. It reads no body.
+//! One place gives each answer its request id, asks who is asking and whether they may ask for more,
+//! answers a browser's preflight, counts the outcome and writes it down, so that no route can be
+//! forgotten. It reads no body.
 
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use http_body_util::BodyExt;
+use hyper::body::Frame;
 
 use crate::access;
+use crate::access_log::Entry;
 use crate::anthropic;
 use crate::body::discard;
 use crate::error::ApiError;
 use crate::ids::random_id;
 use crate::limits::REQUEST_ID_BYTES_MAX;
+use crate::meter::Meter;
 use crate::ollama;
+use crate::rate_limit::{Account, Caller, Limiter};
 use crate::router::route_label;
+use crate::server::Peer;
 use crate::state::AppState;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Headers that scripts of welcome pages may read.
+const EXPOSED: &str = "x-request-id, retry-after, x-ratelimit-limit-requests, \
+     x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
+     x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
+
+/// What stands before every handler.
+#[derive(Debug, Clone)]
+pub(crate) struct Front {
+    state: AppState,
+    limiter: Option<Arc<Limiter>>,
+}
+
+/// What became of a request at the front.
+enum Outcome {
+    /// It goes to its handler.
+    Passed,
+    /// It has its answer.
+    Answered(Response),
+    Refused(ApiError),
+}
+
+/// What is known of a request before it is answered.
+struct Admission {
+    outcome: Outcome,
+    /// Whether the page that sent it, if one did, may read the answer.
+    is_welcome: bool,
+    /// Whose key it brings.
+    key: Option<usize>,
+    /// What it is charged to.
+    account: Option<Account>,
+}
+
+impl Admission {
+    fn new(outcome: Outcome, is_welcome: bool) -> Self {
+        Self { outcome, is_welcome, key: None, account: None }
+    }
+}
+
+impl Front {
+    /// The front of a host whose callers have used nothing yet.
+    pub(crate) fn new(state: AppState) -> Self {
+        let limiter = Limiter::new(state.options().rate_limits);
+        Self { state, limiter }
+    }
+
+    /// Whether the request may go to its handler, and for whom.
+    fn admit(&self, request: &Request) -> Admission {
+        let (options, headers) = (self.state.options(), request.headers());
+        if let Err(refusal) = access::check(options, request.uri(), headers) {
+            return Admission::new(Outcome::Refused(refusal), false);
+        }
+        let asks_first = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+        if request.method() == Method::OPTIONS && asks_first {
+            return Admission::new(Outcome::Answered(preflight()), true);
+        }
+        let path = request.uri().path();
+        let key = match access::check_key(&options.keys, path, headers) {
+            Ok(key) => key,
+            Err(refusal) => return Admission::new(Outcome::Refused(refusal), true),
+        };
+        let limiter = self.limiter.as_ref().filter(|_| !access::is_open(path));
+        let account = limiter.map(|limiter| limiter.account(caller(key, request)));
+        // What only reads is free.
+        let costs = request.method() == Method::POST;
+        let outcome = match account.as_ref().filter(|_| costs).map(Account::admit) {
+            Some(Err(refusal)) => Outcome::Refused(refusal),
+            Some(Ok(())) | None => Outcome::Passed,
+        };
+        Admission { outcome, is_welcome: true, key, account }
+    }
+
+    /// The request's line in the access log, if there is one.
+    fn entry(
+        &self,
+        request: &Request,
+        request_id: &HeaderValue,
+        key: Option<usize>,
+        meter: &Arc<Meter>,
+    ) -> Option<Entry> {
+        let options = self.state.options();
+        let log = options.access_log.clone()?;
+        let id = String::from_utf8_lossy(request_id.as_bytes()).into_owned();
+        let key = key.map(|index| options.keys.name(index).to_owned());
+        let asked = (request.method(), route(request));
+        Some(Entry::new(log, id, key, asked, Arc::clone(meter)))
+    }
+}
+
 /// Wraps every handler.
-pub(crate) async fn front(State(state): State<AppState>, request: Request, next: Next) -> Response {
+pub(crate) async fn front(State(front): State<Front>, request: Request, next: Next) -> Response {
+    let started = Instant::now();
     let request_id = request_id(request.headers());
     let origin = request.headers().get(header::ORIGIN).cloned();
-    let route = route_label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str));
-    let (admitted, mut response) = match admit(&state, &request) {
-        Ok(Some(response)) => (true, response),
-        Ok(None) => (true, next.run(request).await),
-        Err(refusal) => {
+    let route = route(&request);
+    let Admission { outcome, is_welcome, key, account } = front.admit(&request);
+    let meter = Meter::new(started, account.clone());
+    let mut entry = front.entry(&request, &request_id, key, &meter);
+    let mut response = match outcome {
+        Outcome::Passed => meter.measure(next.run(request)).await,
+        Outcome::Answered(response) => response,
+        Outcome::Refused(refusal) => {
             discard(request).await;
-            (false, refusal.into_response())
+            refusal.into_response()
         }
     };
     let status = response.status();
-    state.metrics().count_request(route, status.as_u16());
+    front.state.metrics().count_request(route, status.as_u16());
     if let Some(error) = response.extensions_mut().remove::<ApiError>() {
         if status.is_client_error() {
-            state.metrics().count_rejected(error.code());
+            front.state.metrics().count_rejected(error.code());
         }
         if anthropic::ROUTES.contains(&route) {
             anthropic::reshape(&mut response, &error, &request_id);
@@ -49,25 +152,38 @@ pub(crate) async fn front(State(state): State<AppState>, request: Request, next:
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, request_id);
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if let (Some(origin), true) = (origin, admitted) {
+    if let Some(account) = account {
+        account.write_headers(headers);
+    }
+    if let (Some(origin), true) = (origin, is_welcome) {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(header::VARY, HeaderValue::from_static("origin"));
-        let exposed = HeaderValue::from_static("x-request-id, retry-after");
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
+        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static(EXPOSED));
     }
-    response
+    if let Some(entry) = &mut entry {
+        entry.set_status(status);
+    }
+    watched(response, entry)
 }
 
-/// Whether the request may go to its handler, or has its answer already.
-fn admit(state: &AppState, request: &Request) -> Result<Option<Response>, ApiError> {
-    let headers = request.headers();
-    access::check(state.options(), request.uri(), headers)?;
-    let asks_first = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
-    if request.method() == Method::OPTIONS && asks_first {
-        return Ok(Some(preflight()));
-    }
-    access::check_key(state.options(), request.uri().path(), headers)?;
-    Ok(None)
+/// The response whose bytes its entry counts, until the last is sent or nobody wants more.
+fn watched(response: Response, entry: Option<Entry>) -> Response {
+    let Some(mut entry) = entry else { return response };
+    response.map(|body| {
+        Body::new(body.inspect_frame(move |frame: &Frame<Bytes>| {
+            entry.add_bytes(frame.data_ref().map_or(0, Bytes::len));
+        }))
+    })
+}
+
+fn route(request: &Request) -> &'static str {
+    route_label(request.extensions().get::<MatchedPath>().map(MatchedPath::as_str))
+}
+
+/// Who asks: the owner of a key, or whoever is at the other end of the connection.
+fn caller(key: Option<usize>, request: &Request) -> Caller {
+    let peer = request.extensions().get::<Peer>();
+    key.map(Caller::Key).or(peer.map(|peer| Caller::at(peer.0))).unwrap_or(Caller::Others)
 }
 
 fn preflight() -> Response {

@@ -8,10 +8,12 @@
 //! The binary makes an [`AppState`], checks its address with [`check_bind`] and calls [`serve`].
 
 mod access;
+mod access_log;
 mod answer;
 mod anthropic;
 mod base64;
 mod body;
+mod bucket;
 mod chat;
 mod completions;
 mod embeddings;
@@ -21,17 +23,20 @@ mod fields;
 mod front;
 mod grammar;
 mod ids;
+mod keys;
 mod legacy;
 mod limits;
 mod loads;
 mod merge;
 mod messages;
+mod meter;
 mod models;
 mod ollama;
 mod openapi;
 mod operations;
 mod plugins;
 mod prompts;
+mod rate_limit;
 mod responses;
 mod router;
 mod sampling;
@@ -42,6 +47,9 @@ mod tools;
 mod wire;
 
 pub use access::{BindError, check_bind};
+pub use access_log::AccessLog;
+pub use keys::{ApiKeys, KeyFileError};
+pub use rate_limit::RateLimits;
 pub use router::router;
 pub use server::serve;
 pub use state::{Admin, AppState, HttpOptions};

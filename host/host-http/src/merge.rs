@@ -5,9 +5,12 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use host_generation::{GenerationError, GenerationEvent, GenerationStream};
+
+use crate::meter::Meter;
 
 /// The streams of one request.
 #[derive(Debug)]
@@ -18,12 +21,18 @@ pub(crate) struct MergedStream {
     /// The stream to ask first.
     turn: usize,
     first: VecDeque<GenerationEvent>,
+    meter: Arc<Meter>,
+    /// Tokens of each choice that the meter has.
+    counted: Vec<usize>,
 }
 
 impl MergedStream {
     /// Streams of `choices` choices each.
     pub(crate) fn new(streams: Vec<GenerationStream>, choices: usize) -> Self {
-        Self { streams, choices, turn: 0, first: VecDeque::new() }
+        let counted = vec![0; streams.len() * choices];
+        let meter = Meter::current();
+        meter.add_prompt_tokens(streams.iter().map(GenerationStream::prompt_token_count).sum());
+        Self { streams, choices, turn: 0, first: VecDeque::new(), meter, counted }
     }
 
     /// Choices of all streams.
@@ -68,13 +77,28 @@ impl MergedStream {
             match self.streams[index].poll_next(cx) {
                 Poll::Ready(Some(event)) => {
                     self.turn = (index + 1) % count;
-                    return Poll::Ready(Some(renumber(event, index * self.choices)));
+                    let event = renumber(event, index * self.choices);
+                    self.count(&event);
+                    return Poll::Ready(Some(event));
                 }
                 Poll::Ready(None) => ended += 1,
                 Poll::Pending => {}
             }
         }
         if ended == count { Poll::Ready(None) } else { Poll::Pending }
+    }
+
+    /// Counts tokens as they come: whoever hangs up has had them.
+    fn count(&mut self, event: &GenerationEvent) {
+        let (choice, count) = match event {
+            GenerationEvent::Delta { choice, delta } => (*choice, delta.token_count),
+            GenerationEvent::Finished { choice, tokens, .. } => {
+                (*choice, tokens.completion.saturating_sub(self.counted[*choice]))
+            }
+            GenerationEvent::Failed { .. } => return,
+        };
+        self.counted[choice] += count;
+        self.meter.add_completion_tokens(count);
     }
 }
 

@@ -12,11 +12,13 @@ use serde_json::{Value, json};
 use crate::answer::Head;
 use crate::error::ApiError;
 use crate::ids::random_id;
+use crate::meter::Meter;
 use crate::state::AppState;
 
 /// What the chunks of an answer of this model have in common.
 pub(crate) fn head(generator: &Generator, prefix: &str) -> Head {
     let summary = generator.summary();
+    Meter::current().set_model(&summary.id);
     let mut hasher = DefaultHasher::new();
     (&summary.id, &summary.plugins.compute, &summary.dtypes, summary.created_unix)
         .hash(&mut hasher);

@@ -24,7 +24,7 @@ pub(crate) async fn health(State(state): State<AppState>) -> Result<Json<Value>,
         let (loaded, others): (Vec<_>, Vec<_>) =
             plugins.iter().partition(|plugin| plugin.state == PluginState::Loaded);
         // Without a key anyone may ask, so with one the details stay behind /v1/plugins.
-        let shown = if state.options().api_key.is_none() { others.as_slice() } else { &[] };
+        let shown = if state.options().keys.is_empty() { others.as_slice() } else { &[] };
         let refused: Vec<Value> = shown
             .iter()
             .map(|plugin| json!({"name": plugin.name, "reason": plugin.reason}))

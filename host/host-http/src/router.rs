@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 
 use crate::body::discard;
 use crate::error::ApiError;
+use crate::front::Front;
 use crate::state::AppState;
 use crate::{
     anthropic, chat, completions, embeddings, front, loads, models, ollama, openapi, operations,
@@ -79,7 +80,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/detokenize", post(tokens::detokenize))
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(state.clone(), front::front))
+        .layer(from_fn_with_state(Front::new(state.clone()), front::front))
         .with_state(state)
 }
 

@@ -5,12 +5,16 @@
 //! token is one. It knows no route.
 
 use std::io;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -47,9 +51,10 @@ pub async fn serve(
             () = &mut shutdown => break,
             accepted = accept(&listener, &places) => accepted?,
         };
-        let Some((stream, place)) = accepted else { continue };
+        let Some((stream, peer, place)) = accepted else { continue };
         let connection = Connection {
             service: service.clone(),
+            peer,
             header_timeout: options.header_timeout,
             stopped: stopped.clone(),
             _place: place,
@@ -73,12 +78,12 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> io::Result<Option<(TcpStream, OwnedSemaphorePermit)>> {
+) -> io::Result<Option<(TcpStream, Peer, OwnedSemaphorePermit)>> {
     let place = Arc::clone(places).acquire_owned().await.map_err(io::Error::other)?;
     match listener.accept().await {
-        Ok((stream, _)) => {
+        Ok((stream, address)) => {
             stream.set_nodelay(true).ok();
-            Ok(Some((stream, place)))
+            Ok(Some((stream, Peer(address.ip()), place)))
         }
         Err(error) if is_passing(&error) => {
             tracing::warn!(%error, "a connection could not be accepted");
@@ -95,8 +100,13 @@ fn is_passing(error: &io::Error) -> bool {
     !matches!(error.kind(), Kind::InvalidInput | Kind::NotConnected | Kind::Unsupported)
 }
 
+/// Who is at the other end of a connection; beside each of its requests.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Peer(pub(crate) IpAddr);
+
 struct Connection {
     service: Router,
+    peer: Peer,
     header_timeout: Duration,
     stopped: watch::Receiver<bool>,
     _place: OwnedSemaphorePermit,
@@ -104,7 +114,11 @@ struct Connection {
 
 impl Connection {
     async fn serve(self, stream: TcpStream) {
-        let service = TowerToHyperService::new(self.service);
+        let (peer, router) = (self.peer, TowerToHyperService::new(self.service));
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            router.call(request)
+        });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(self.header_timeout)

@@ -15,8 +15,11 @@ use host_loader::PluginReport;
 use host_metrics::Metrics;
 use host_model::{CatalogEntry, MemoryBudget};
 
+use crate::access_log::AccessLog;
 use crate::error::ApiError;
+use crate::keys::ApiKeys;
 use crate::limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, GRACE, HEADER_TIMEOUT};
+use crate::rate_limit::RateLimits;
 
 /// What the binary can do to plugins and models. Every call may take its time and is made where
 /// nobody waits for it but the one client.
@@ -44,8 +47,12 @@ pub trait Admin: Send + Sync + 'static {
 /// What an operator may set.
 #[derive(Debug, Clone)]
 pub struct HttpOptions {
-    /// Key that clients must send; none: nobody is asked.
-    pub api_key: Option<String>,
+    /// Keys that clients must send one of; none: nobody is asked.
+    pub keys: ApiKeys,
+    /// What each caller may take.
+    pub rate_limits: RateLimits,
+    /// Where each request is written down; none: nowhere.
+    pub access_log: Option<AccessLog>,
     /// Only this machine can connect, so without a key a request must also name this machine as its
     /// host: a web page that was rebound to this address names another.
     pub loopback_only: bool,
@@ -62,7 +69,9 @@ pub struct HttpOptions {
 impl Default for HttpOptions {
     fn default() -> Self {
         Self {
-            api_key: None,
+            keys: ApiKeys::default(),
+            rate_limits: RateLimits::default(),
+            access_log: None,
             loopback_only: true,
             body_bytes_max: BODY_BYTES_MAX,
             connections_max: CONNECTIONS_MAX,

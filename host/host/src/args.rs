@@ -2,11 +2,17 @@
 //!
 //! Help, man pages and the operating guide follow from here. Nothing is computed in this file.
 
+mod config;
+mod http;
+mod log;
 mod models;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+pub(crate) use config::ConfigCommand;
+pub(crate) use http::HttpArgs;
+pub(crate) use log::{LogArgs, LogFormat};
 pub(crate) use models::{ComingArgs, ModelsCommand, RootArgs};
-use std::net::IpAddr;
+
+use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
 /// Loads language-model backends as plugins and serves them through one OpenAI-compatible API.
@@ -20,6 +26,10 @@ use std::path::PathBuf;
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// File of settings. Without it: `host/host.toml` in the user's configuration folder, if it is
+    /// there.
+    #[arg(long, value_name = "FILE", env = "HOST_CONFIG", global = true, hide_short_help = true)]
+    pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -47,32 +57,15 @@ pub(crate) enum Command {
     Calibrate(CalibrateArgs),
     /// Measure prefill and decode speed, time to first token, load time and memory.
     Bench(BenchArgs),
+    /// Show the settings in effect, or check a configuration file.
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Load one plugin file and report; the host runs this in a child before it trusts a file.
     #[command(hide = true)]
     ProbePlugin {
         /// The plugin file.
         file: PathBuf,
     },
-}
-
-/// What is logged, and how.
-#[derive(Debug, Args)]
-pub(crate) struct LogArgs {
-    /// What to log: error, warn, info, debug, trace, or a filter such as `host_loader=debug`.
-    #[arg(long, env = "HOST_LOG", global = true, default_value = "warn", hide_short_help = true)]
-    pub(crate) log: String,
-    /// Form of a log line on stderr.
-    #[arg(long, env = "HOST_LOG_FORMAT", global = true, default_value = "text")]
-    #[arg(hide_short_help = true)]
-    pub(crate) log_format: LogFormat,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogFormat {
-    /// For people.
-    Text,
-    /// One JSON object a line.
-    Json,
 }
 
 /// Where plugins come from.
@@ -171,33 +164,6 @@ pub(crate) struct ServeArgs {
     /// Do not count how long locks are waited for.
     #[arg(long, env = "HOST_NO_LOCK_METRICS", hide_short_help = true)]
     pub(crate) no_lock_metrics: bool,
-}
-
-/// The HTTP surface.
-#[derive(Debug, Args)]
-pub(crate) struct HttpArgs {
-    /// Address to listen on.
-    #[arg(long, env = "HOST_BIND", default_value = "127.0.0.1")]
-    pub(crate) bind: IpAddr,
-    /// Port to listen on; 0 takes a free one.
-    #[arg(long, short = 'p', env = "HOST_PORT", default_value_t = 8080)]
-    pub(crate) port: u16,
-    /// Key that clients must send; needed for any address that is not loopback.
-    #[arg(long, env = "HOST_API_KEY", hide_env_values = true)]
-    pub(crate) api_key: Option<String>,
-    /// Listen on another address than loopback without a key.
-    #[arg(long, env = "HOST_INSECURE")]
-    pub(crate) insecure: bool,
-    /// Most bytes of a request body.
-    #[arg(long, env = "HOST_BODY_BYTES_MAX", default_value_t = 32 << 20, hide_short_help = true)]
-    pub(crate) body_bytes_max: usize,
-    /// Most open connections.
-    #[arg(long, env = "HOST_CONNECTIONS_MAX", default_value_t = 4096, hide_short_help = true)]
-    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
-    pub(crate) connections_max: usize,
-    /// Seconds that running streams get to finish when the host is told to stop.
-    #[arg(long, env = "HOST_GRACE_S", default_value_t = 30, hide_short_help = true)]
-    pub(crate) grace_s: u64,
 }
 
 #[derive(Debug, Args)]

@@ -7,8 +7,10 @@ mod args;
 mod bench;
 mod calibrate;
 mod chat;
+mod config;
 mod console;
 mod embed;
+mod folders;
 mod logging;
 mod model;
 mod models;
@@ -22,20 +24,33 @@ mod serve;
 mod wiring;
 
 use args::{Cli, Command};
-use clap::Parser as _;
 use std::process::ExitCode;
 
 /// What a command can fail with: one line for people.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = config::command_line();
     if let Command::ProbePlugin { file } = &cli.command {
         return host_loader::probe_main(file);
     }
-    logging::start(&cli.log);
-    let outcome = match cli.command {
-        Command::Serve(args) => serve::serve(&args),
+    match run_command(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            console::complain(&failure);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_command(cli: Cli) -> Result<(), Failure> {
+    if let Command::Config(command) = &cli.command {
+        return config::config(command, cli.config.as_deref());
+    }
+    let cli = config::with_file(cli)?;
+    let _logs = logging::start(&cli.log)?;
+    match cli.command {
+        Command::Serve(args) => serve::serve(&args, &cli.log),
         Command::Run(args) => run::run(&args),
         Command::Embed(args) => embed::embed(&args),
         Command::Plugins(command) => plugins::plugins(&command),
@@ -44,13 +59,7 @@ fn main() -> ExitCode {
         Command::Quantize(args) => quantize::quantize(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Bench(args) => bench::bench(&args),
-        Command::ProbePlugin { .. } => Ok(()),
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            console::complain(&failure);
-            ExitCode::FAILURE
-        }
+        // Both were done above: neither wants logs or settings.
+        Command::Config(_) | Command::ProbePlugin { .. } => Ok(()),
     }
 }

@@ -4,13 +4,13 @@
 //! `/health` answers while `/ready` still says no. The line with the address is printed when
 //! requests can be answered.
 
-use crate::Failure;
-use crate::args::ServeArgs;
+use crate::args::{HttpArgs, LogArgs, ServeArgs};
 use crate::console::{Printable as _, note};
 use crate::models::resolve;
 use crate::operator::{Operator, unload_idle};
+use crate::{Failure, logging};
 use host_generation::Models;
-use host_http::{Admin, AppState, HttpOptions, check_bind};
+use host_http::{Admin, ApiKeys, AppState, HttpOptions, RateLimits, check_bind};
 use host_loader::{PluginReport, PluginState};
 use host_metrics::Metrics;
 use host_model::{Catalog, CatalogEntry};
@@ -21,9 +21,11 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Runs the command.
-pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
+pub(crate) fn serve(args: &ServeArgs, logs: &LogArgs) -> Result<(), Failure> {
     let http = &args.http;
-    check_bind(http.bind, http.api_key.is_some(), http.insecure)?;
+    let keys = api_keys(http)?;
+    check_bind(http.bind, !keys.is_empty(), http.insecure)?;
+    let (access_log, _lines) = logging::access_log(http.access_log.as_deref(), logs)?.unzip();
     let metrics = if args.no_lock_metrics { Metrics::without_locks() } else { Metrics::new() };
     let models = Models::new(&metrics);
     for alias in &args.coming.aliases {
@@ -35,7 +37,12 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let operator = Operator::new(&args.plugins, &args.load, &args.coming, models_too, metrics_too)?;
     let operator = Arc::new(operator);
     let options = HttpOptions {
-        api_key: http.api_key.clone(),
+        keys,
+        rate_limits: RateLimits {
+            requests_per_minute: http.requests_per_minute,
+            tokens_per_minute: http.tokens_per_minute,
+        },
+        access_log,
         loopback_only: http.bind.is_loopback(),
         body_bytes_max: http.body_bytes_max,
         connections_max: http.connections_max,
@@ -63,6 +70,16 @@ pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
         server.await??;
         Ok(())
     })
+}
+
+/// The keys of the flags; an empty one is none, as an unset variable often arrives.
+fn api_keys(http: &HttpArgs) -> Result<ApiKeys, Failure> {
+    let given = http.api_key.as_deref().filter(|key| !key.is_empty());
+    let keys = given.map(ApiKeys::one).unwrap_or_default();
+    match &http.api_key_file {
+        Some(file) => Ok(keys.and(ApiKeys::read(file)?)),
+        None => Ok(keys),
+    }
 }
 
 /// Scans the plugins and the folders of models, and loads the models of the command line.

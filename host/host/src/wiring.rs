@@ -1,8 +1,8 @@
 //! From flags to the parts of the host: the loader, load options, a running model.
 
-use crate::Failure;
 use crate::args::{LoadArgs, PluginArgs};
 use crate::progress::LoadBar;
+use crate::{Failure, folders};
 use host_generation::Generator;
 use host_loader::{Loader, LoaderOptions, Registry};
 use host_metrics::Metrics;
@@ -28,7 +28,7 @@ pub(crate) fn loader(args: &PluginArgs) -> Result<Loader, Failure> {
     }
     Ok(Loader::new(LoaderOptions {
         plugin_dirs: dirs,
-        cache_dir: args.cache_dir.clone().or_else(user_cache_dir),
+        cache_dir: args.cache_dir.clone().or_else(folders::cache),
         probe_program: program,
         probe_timeout: Duration::from_secs(args.probe_timeout_s),
         file_bytes_max: PLUGIN_BYTES_MAX,
@@ -43,26 +43,6 @@ pub(crate) fn registry(args: &PluginArgs) -> Result<Arc<Registry>, Failure> {
 
 fn default_dir(program: &Path) -> PathBuf {
     program.parent().unwrap_or(Path::new(".")).join("plugins")
-}
-
-fn user_cache_dir() -> Option<PathBuf> {
-    user_dir("XDG_CACHE_HOME", ".cache")
-}
-
-/// The host's folder for what a person would miss.
-pub(crate) fn user_data_dir() -> Option<PathBuf> {
-    user_dir("XDG_DATA_HOME", ".local/share")
-}
-
-/// The host's own folder in one of the user's, which a variable names or which lies in the home.
-fn user_dir(variable: &str, in_home: &str) -> Option<PathBuf> {
-    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
-    let base = set(variable).map(PathBuf::from).or_else(|| {
-        set("LOCALAPPDATA")
-            .map(PathBuf::from)
-            .or_else(|| set("HOME").map(|home| Path::new(&home).join(in_home)))
-    })?;
-    Some(base.join("host"))
 }
 
 /// Load options of the flags.

@@ -77,7 +77,8 @@ pub(crate) fn without_flags(command: &mut Command) -> &mut Command {
             command.env_remove(&name);
         }
     }
-    command
+    // Nor does a file of settings.
+    command.env("XDG_CONFIG_HOME", std::env::temp_dir().join("host-e2e-no-settings"))
 }
 
 fn run_within(command: &mut Command, stdin: Stdio, limit: Duration) -> Finished {

@@ -53,7 +53,7 @@ impl Client {
     /// The server does not answer in HTTP.
     #[must_use]
     pub fn get(&self, path: &str) -> Response {
-        self.request("GET", path, "").read()
+        self.send("GET", path, &[], "")
     }
 
     /// `POST path` with a JSON body.
@@ -62,7 +62,16 @@ impl Client {
     /// The server does not answer in HTTP.
     #[must_use]
     pub fn post(&self, path: &str, body: &Value) -> Response {
-        self.request("POST", path, &body.to_string()).read()
+        self.send("POST", path, &[], &body.to_string())
+    }
+
+    /// Any request, with further headers.
+    ///
+    /// # Panics
+    /// The server does not answer in HTTP.
+    #[must_use]
+    pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Response {
+        self.request(method, path, headers, body).read()
     }
 
     /// `POST path` for an answer in events.
@@ -71,22 +80,30 @@ impl Client {
     /// The server does not answer in HTTP.
     #[must_use]
     pub fn stream(&self, path: &str, body: &Value) -> EventStream {
-        let answer = self.request("POST", path, &body.to_string());
+        let answer = self.request("POST", path, &[], &body.to_string());
         EventStream { status: answer.status, body: BufReader::new(answer.body), done: false }
     }
 
-    fn request(&self, method: &str, path: &str, body: &str) -> Answer {
-        let answer = self.try_request(method, path, body);
+    fn request(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+        let answer = self.try_request(method, path, headers, body);
         answer.unwrap_or_else(|error| unreachable!("{method} {path}: {error}"))
     }
 
-    fn try_request(&self, method: &str, path: &str, body: &str) -> io::Result<Answer> {
+    fn try_request(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: &str,
+    ) -> io::Result<Answer> {
         let mut socket = TcpStream::connect(self.address)?;
         socket.set_nodelay(true)?;
         socket.set_read_timeout(Some(SILENCE_MAX))?;
+        let further: String =
+            headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\nconnection: close\r\n\r\n",
+             content-length: {}\r\nconnection: close\r\n{further}\r\n",
             self.address,
             body.len()
         );

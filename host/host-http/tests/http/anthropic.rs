@@ -3,7 +3,7 @@
 use axum::body::Body;
 use axum::http::Request;
 use expect_test::expect;
-use host_http::HttpOptions;
+use host_http::{ApiKeys, HttpOptions};
 use serde_json::{Value, json};
 
 use crate::fake::FakeModel;
@@ -330,7 +330,7 @@ async fn every_refusal_has_the_shape_of_anthropic() {
     let answer = host.get(PATH).await;
     check_error("method", &answer, 405, "invalid_request_error", "method");
     assert_eq!(answer.header("allow"), Some("POST"));
-    let options = HttpOptions { api_key: Some("secret".to_owned()), ..HttpOptions::default() };
+    let options = HttpOptions { keys: ApiKeys::one("secret"), ..HttpOptions::default() };
     let guarded = TestHost::empty(options);
     let send = |key: &'static str| {
         let request = Request::post(PATH).header("host", "localhost").header("x-api-key", key);

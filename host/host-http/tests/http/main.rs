@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod access;
 #[cfg(test)]
+mod access_log;
+#[cfg(test)]
 mod anthropic;
 #[cfg(test)]
 mod chat;
@@ -32,6 +34,8 @@ mod ollama;
 mod openapi;
 #[cfg(test)]
 mod operations;
+#[cfg(test)]
+mod rate_limits;
 #[cfg(test)]
 mod reasoning;
 #[cfg(test)]

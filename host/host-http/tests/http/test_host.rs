@@ -140,7 +140,11 @@ impl TestHost {
     }
 
     pub(crate) fn serving(model: FakeModel) -> Self {
-        let host = Self::empty(HttpOptions::default());
+        Self::serving_with(HttpOptions::default(), model)
+    }
+
+    pub(crate) fn serving_with(options: HttpOptions, model: FakeModel) -> Self {
+        let host = Self::empty(options);
         host.state.models().insert(fake::generator("fake", model, &host.metrics));
         host
     }

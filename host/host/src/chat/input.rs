@@ -4,7 +4,7 @@
 
 use super::command::{COMMANDS, is_open};
 use super::settings;
-use crate::{Failure, console, wiring};
+use crate::{Failure, console, folders};
 use rustyline::completion::{Completer, FilenameCompleter, Pair};
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -74,7 +74,7 @@ impl LineReader {
 
 /// The file of the history, in a folder that is made for it.
 fn history_file() -> Option<PathBuf> {
-    let folder = wiring::user_data_dir()?;
+    let folder = folders::data()?;
     std::fs::create_dir_all(&folder).ok()?;
     Some(folder.join("chat_history"))
 }

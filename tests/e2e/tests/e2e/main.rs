@@ -15,6 +15,7 @@ mod first_light;
 mod golden;
 mod model_roots;
 mod null_compute;
+mod operating;
 mod profile;
 mod quantize;
 mod reference_models;
