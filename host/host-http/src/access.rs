@@ -12,7 +12,10 @@ use crate::error::ApiError;
 use crate::state::HttpOptions;
 
 /// Paths that anyone may read: they tell a monitor or a browser nothing it must not know.
-const OPEN_PATHS: [&str; 3] = ["/", "/health", "/ready"];
+const OPEN_PATHS: [&str; 4] = ["/", "/favicon.svg", "/health", "/ready"];
+
+/// The page's files, which are the same on every host.
+const OPEN_FOLDER: &str = "/page/";
 
 /// Why an address must not be listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -64,7 +67,7 @@ pub(crate) fn check_key(
     headers: &HeaderMap,
 ) -> Result<(), ApiError> {
     let Some(key) = &options.api_key else { return Ok(()) };
-    if OPEN_PATHS.contains(&path) {
+    if OPEN_PATHS.contains(&path) || path.starts_with(OPEN_FOLDER) {
         return Ok(());
     }
     let sent = headers

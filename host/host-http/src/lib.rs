@@ -28,6 +28,7 @@ mod messages;
 mod models;
 mod ollama;
 mod operations;
+mod page;
 mod plugins;
 mod prompts;
 mod responses;

@@ -10,13 +10,15 @@ use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::{
-    anthropic, chat, completions, embeddings, front, models, ollama, operations, plugins,
+    anthropic, chat, completions, embeddings, front, models, ollama, operations, page, plugins,
     responses, tokens,
 };
 
 /// Every route, as the router and the metrics know it.
-const ROUTES: [&str; 25] = [
+const ROUTES: [&str; 29] = [
     "/",
+    "/page/{*path}",
+    "/favicon.svg",
     "/health",
     "/ready",
     "/metrics",
@@ -26,6 +28,8 @@ const ROUTES: [&str; 25] = [
     "/v1/models/{*id}",
     "/v1/plugins",
     "/v1/plugins/rescan",
+    "/v1/plugins/disable",
+    "/v1/plugins/enable",
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
@@ -46,7 +50,9 @@ const ROUTES: [&str; 25] = [
 /// The whole surface.
 pub fn router(state: AppState) -> Router {
     Router::new()
-        .route("/", get(operations::page))
+        .route("/", get(page::document))
+        .route("/page/{*path}", get(page::file))
+        .route("/favicon.svg", get(page::icon))
         .route("/health", get(operations::health))
         .route("/ready", get(operations::ready))
         .route("/metrics", get(operations::metrics))
@@ -56,6 +62,8 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/models/{*id}", get(models::show))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/rescan", post(plugins::rescan))
+        .route("/v1/plugins/disable", post(plugins::disable))
+        .route("/v1/plugins/enable", post(plugins::enable))
         .route("/v1/chat/completions", post(chat::chat))
         .route("/v1/completions", post(completions::completions))
         .route("/v1/responses", post(responses::responses))

@@ -28,6 +28,7 @@ mod grammar;
 mod ollama;
 #[cfg(test)]
 mod operations;
+mod page;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]
