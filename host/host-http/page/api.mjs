@@ -7,7 +7,7 @@ const KEY_PLACE = "host.key";
 let askForKey = async () => null;
 
 /** What the host, or the way to it, said against a request. */
-export class CallError extends Error {
+class CallError extends Error {
   constructor(message, status = 0) {
     super(message);
     this.status = status;
@@ -16,7 +16,7 @@ export class CallError extends Error {
 
 export const hasKey = () => sessionStorage.getItem(KEY_PLACE) !== null;
 
-export function setKey(key) {
+function setKey(key) {
   if (key) sessionStorage.setItem(KEY_PLACE, key);
   else sessionStorage.removeItem(KEY_PLACE);
 }
@@ -27,7 +27,7 @@ export function onKeyNeeded(ask) {
 }
 
 /** A good response; asks for the key as long as it is wrong. */
-export async function call(path, { body, signal } = {}) {
+async function call(path, { body, signal } = {}) {
   for (;;) {
     const response = await send(path, body, signal);
     if (response.ok) return response;

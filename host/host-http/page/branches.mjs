@@ -41,11 +41,16 @@ export function pathOf(conversation) {
   return path;
 }
 
-/** The messages up to the one with that id, itself left out. */
-export function pathBefore(conversation, id) {
-  const path = pathOf(conversation);
-  const end = path.findIndex((node) => node.id === id);
-  return end < 0 ? path : path.slice(0, end);
+/** The messages from the first to the one with that id, whatever branches are chosen. */
+export function pathTo(conversation, id) {
+  const byId = new Map(conversation.nodes.map((node) => [node.id, node]));
+  const path = [];
+  let node = byId.get(id);
+  while (node && path.length < conversation.nodes.length) {
+    path.unshift(node);
+    node = byId.get(node.parent);
+  }
+  return path;
 }
 
 /** Where a message stands among those with the same parent. */

@@ -33,7 +33,11 @@ export const icon = (name) =>
 
 /** A button that is an icon; its label is what a screen reader and a pointer at rest tell. */
 export const iconButton = (name, label, onclick, props = {}) =>
-  h("button", { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...props }, icon(name));
+  h(
+    "button",
+    { type: "button", class: "icon-button", "aria-label": label, title: label, onclick, ...props },
+    icon(name),
+  );
 
 export const button = (label, onclick, props = {}) =>
   h("button", { type: "button", class: "button", onclick, ...props }, label);
@@ -51,7 +55,10 @@ export function copyButton(text, label = "Copy") {
 
 async function copied(text) {
   if (navigator.clipboard) {
-    return navigator.clipboard.writeText(text).then(() => true, () => false);
+    return navigator.clipboard.writeText(text).then(
+      () => true,
+      () => false,
+    );
   }
   // Browsers give the clipboard to safe origins only; the older way works on any.
   const area = h("textarea", { value: text, class: "hidden", readOnly: true });

@@ -12,7 +12,11 @@ export function bytes(count) {
 /** A count with a letter for thousands and more. */
 export function short(count) {
   if (!Number.isFinite(count)) return "–";
-  const scale = [[1e9, "B"], [1e6, "M"], [1e3, "K"]].find(([least]) => count >= least);
+  const scale = [
+    [1e9, "B"],
+    [1e6, "M"],
+    [1e3, "K"],
+  ].find(([least]) => count >= least);
   if (!scale) return String(count);
   const value = count / scale[0];
   return `${value >= 100 ? Math.round(value) : Number(value.toFixed(1))}${scale[1]}`;

@@ -17,7 +17,8 @@ const TAGGED = { comment: String.raw`<!--[^]*?(?:-->|$)`, string: String.raw`"[^
 
 const FAMILIES = [
   {
-    names: "js javascript mjs jsx ts typescript tsx java c h cpp c++ cs go swift kotlin scala php dart zig",
+    names:
+      "js javascript mjs jsx ts typescript tsx java c h cpp c++ cs go swift kotlin scala php dart zig",
     rules: C_LIKE,
     words:
       "abstract as async await auto bool boolean break case catch char class const continue default " +
@@ -75,7 +76,15 @@ export function highlight(code, language) {
   for (const found of code.matchAll(new RegExp(family.source, "g"))) {
     const [text, comment, string, number, word] = found;
     const isKept = word !== undefined && family.words.has(folded ? word.toLowerCase() : word);
-    const kind = comment ? "comment" : string ? "string" : number ? "number" : isKept ? "keyword" : null;
+    const kind = comment
+      ? "comment"
+      : string
+        ? "string"
+        : number
+          ? "number"
+          : isKept
+            ? "keyword"
+            : null;
     if (kind === null) continue;
     if (found.index > end) pieces.push({ kind: null, text: code.slice(end, found.index) });
     pieces.push({ kind, text });

@@ -38,19 +38,29 @@ class Reader {
   /** Reads what begins here and gives back where it ends; null: nothing begins here. */
   #special(character) {
     switch (character) {
-      case "\\": return this.#escape();
-      case "`": return this.#code();
+      case "\\":
+        return this.#escape();
+      case "`":
+        return this.#code();
       case "*":
       case "_":
-      case "~": return this.#mark(character);
-      case "[": return this.#bracket(1);
-      case "!": return this.#text[this.#at + 1] === "[" ? this.#bracket(2) : null;
-      case "]": return this.#link();
-      case "<": return this.#angle();
-      case "\n": return this.#lineBreak();
+      case "~":
+        return this.#mark(character);
+      case "[":
+        return this.#bracket(1);
+      case "!":
+        return this.#text[this.#at + 1] === "[" ? this.#bracket(2) : null;
+      case "]":
+        return this.#link();
+      case "<":
+        return this.#angle();
+      case "\n":
+        return this.#lineBreak();
       case "h":
-      case "H": return this.#address();
-      default: return null;
+      case "H":
+        return this.#address();
+      default:
+        return null;
     }
   }
 

@@ -102,7 +102,9 @@ function checked(value) {
   const nodes = list(value.nodes, NODES_MAX).map(checkedNode);
   const ids = new Set([ROOT, ...nodes.map((node) => node.id)]);
   if (nodes.some((node) => !ids.has(node.parent))) throw new Error("a message has no parent");
-  const chosen = Object.entries(value.chosen ?? {}).filter(([from, to]) => ids.has(from) && ids.has(to));
+  const chosen = Object.entries(value.chosen ?? {}).filter(
+    ([from, to]) => ids.has(from) && ids.has(to),
+  );
   return {
     id: id(value.id),
     title: string(value.title).slice(0, TITLE_CHARS_MAX),
@@ -134,7 +136,9 @@ function checkedNode(value) {
     }));
   }
   if (figures && typeof figures === "object") {
-    const numbers = Object.entries(figures).filter(([, one]) => one === null || number(one) !== null);
+    const numbers = Object.entries(figures).filter(
+      ([, one]) => one === null || number(one) !== null,
+    );
     node.figures = { ...Object.fromEntries(numbers), counted: figures.counted === true };
   }
   return node;

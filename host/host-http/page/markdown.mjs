@@ -16,7 +16,7 @@ const READERS = [fence, heading, rule, quote, list, table];
 
 function blocks(lines, depth) {
   const out = [];
-  for (let at = 0; at < lines.length; ) {
+  for (let at = 0; at < lines.length;) {
     if (!lines[at].trim()) {
       at += 1;
       continue;
@@ -102,9 +102,11 @@ function list(lines, at, depth) {
     const mark = itemMark(lines[next]);
     if (!mark || mark.kind !== first.kind || mark.indent > first.indent + 1) break;
     const end = endOfItem(lines, next, mark.indent);
-    const inner = lines.slice(next, end).map((line, index) =>
-      line.slice(index === 0 ? mark.text : Math.min(mark.text, indentOf(line))),
-    );
+    const inner = lines
+      .slice(next, end)
+      .map((line, index) =>
+        line.slice(index === 0 ? mark.text : Math.min(mark.text, indentOf(line))),
+      );
     items.push(blocks(inner, depth + 1));
     next = end;
   }
@@ -137,7 +139,10 @@ function table(lines, at) {
     const found = cells(line).slice(0, head.length).map(inline);
     return [...found, ...Array(head.length - found.length).fill([])];
   };
-  return [{ type: "table", align, head: head.map(inline), rows: lines.slice(at + 2, end).map(row) }, end];
+  return [
+    { type: "table", align, head: head.map(inline), rows: lines.slice(at + 2, end).map(row) },
+    end,
+  ];
 }
 
 function alignment(line) {
@@ -181,6 +186,9 @@ function paragraph(lines, at, depth) {
   let end = at + 1;
   const goesOn = () => lines[end].trim() && (depth >= DEPTH_MAX || !beginsBlock(lines, end));
   while (end < lines.length && goesOn()) end += 1;
-  const text = lines.slice(at, end).map((line) => line.trim()).join("\n");
+  const text = lines
+    .slice(at, end)
+    .map((line) => line.trim())
+    .join("\n");
   return [{ type: "paragraph", children: inline(text) }, end];
 }

@@ -51,9 +51,17 @@ function tableElement({ align, head, rows }) {
     "table",
     {},
     h("thead", {}, h("tr", {}, head.map(cell("th")))),
-    h("tbody", {}, rows.map((row) => h("tr", {}, row.map(cell("td"))))),
+    h(
+      "tbody",
+      {},
+      rows.map((row) => h("tr", {}, row.map(cell("td")))),
+    ),
   );
-  return h("div", { class: "table-scroll", tabIndex: 0, role: "region", "aria-label": "Table" }, table);
+  return h(
+    "div",
+    { class: "table-scroll", tabIndex: 0, role: "region", "aria-label": "Table" },
+    table,
+  );
 }
 
 /** Code with its language and a button that copies it. */

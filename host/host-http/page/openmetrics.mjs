@@ -10,7 +10,7 @@ export function parse(text) {
   for (const line of text.split("\n")) {
     if (line.startsWith("#")) continue;
     const found = SERIES.exec(line);
-    if (!found) continue;
+    if (!found || Number.isNaN(number(found[3]))) continue;
     const labels = {};
     for (const [, name, value] of (found[2] ?? "").matchAll(LABEL)) labels[name] = unescape(value);
     series.push({ name: found[1], labels, value: number(found[3]) });

@@ -7,7 +7,14 @@ export const NUMBERS = [
   { name: "top_p", label: "Top p", min: 0.01, max: 1, step: 0.01, usual: 1 },
   { name: "top_k", label: "Top k", min: 0, max: 1000, step: 1, usual: 0 },
   { name: "min_p", label: "Min p", min: 0, max: 1, step: 0.01, usual: 0 },
-  { name: "repetition_penalty", label: "Repetition penalty", min: 0.01, max: 10, step: 0.01, usual: 1 },
+  {
+    name: "repetition_penalty",
+    label: "Repetition penalty",
+    min: 0.01,
+    max: 10,
+    step: 0.01,
+    usual: 1,
+  },
   { name: "presence_penalty", label: "Presence penalty", min: -2, max: 2, step: 0.05, usual: 0 },
   { name: "frequency_penalty", label: "Frequency penalty", min: -2, max: 2, step: 0.05, usual: 0 },
   { name: "seed", label: "Seed", step: 1, usual: "random" },
@@ -15,7 +22,7 @@ export const NUMBERS = [
 ];
 
 /** Texts; `schema` and `tools` are JSON. */
-export const TEXTS = ["system", "stop", "schema", "tools"];
+const TEXTS = ["system", "stop", "schema", "tools"];
 
 export const EMPTY = Object.freeze(
   Object.fromEntries([...NUMBERS.map((field) => field.name), ...TEXTS].map((name) => [name, ""])),
@@ -87,7 +94,8 @@ export function requestFields(settings) {
     fields[name] = Number(text);
   }
   const stop = settings.stop.split("\n").filter((line) => line !== "");
-  if (stop.length > STOPS_MAX) throw new Error(`${stop.length} stop sequences, at most ${STOPS_MAX}`);
+  if (stop.length > STOPS_MAX)
+    throw new Error(`${stop.length} stop sequences, at most ${STOPS_MAX}`);
   if (stop.length) fields.stop = stop.map(unescaped);
   if (settings.schema.trim()) {
     const schema = json(settings.schema, "The JSON schema");

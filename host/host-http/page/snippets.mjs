@@ -10,7 +10,8 @@ const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;
 
 function body(model) {
   const { id, host } = model;
-  if (host?.task === "embed") return `{"model": ${JSON.stringify(id)}, "input": "Tell me a story."}`;
+  if (host?.task === "embed")
+    return `{"model": ${JSON.stringify(id)}, "input": "Tell me a story."}`;
   if (host?.chat === false) {
     return `{"model": ${JSON.stringify(id)}, "prompt": "Once upon a time", "max_tokens": 64}`;
   }

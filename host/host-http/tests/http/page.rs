@@ -47,7 +47,8 @@ async fn a_file_without_its_version_is_asked_for_again() {
         let answer = host.call(again.body(Body::empty()).expect("a request")).await;
         assert_eq!((answer.status.as_u16(), answer.text.as_str()), (304, ""), "{path}");
     }
-    for path in ["/page/", "/page/gone.mjs", "/page/0123456789abcdef/app.mjs", "/page/a/b/app.mjs"] {
+    for path in ["/page/", "/page/gone.mjs", "/page/0123456789abcdef/app.mjs", "/page/a/b/app.mjs"]
+    {
         assert_eq!(host.get(path).await.status, 404, "{path}");
     }
 }

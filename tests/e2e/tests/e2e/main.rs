@@ -13,6 +13,8 @@ mod faults;
 mod first_light;
 mod golden;
 mod null_compute;
+#[cfg(unix)]
+mod page;
 mod profile;
 mod quantize;
 mod reference_models;
