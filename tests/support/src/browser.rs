@@ -42,7 +42,7 @@ impl Browser {
     /// It does not start, though it is there.
     #[must_use]
     pub fn start(skipped: &str) -> Option<Self> {
-        let has = |program: &&str| {
+        let has = |program: &&&str| {
             let version = Command::new(program).arg("--version").output();
             version.is_ok_and(|done| done.status.success())
         };
@@ -92,6 +92,13 @@ impl Browser {
         self.wait("location.protocol !== 'about:' && document.readyState === 'complete'");
     }
 
+    /// Loads the page again and waits until its scripts have run.
+    pub fn reload(&mut self) {
+        self.evaluate("window.isBeforeReload = true");
+        self.call("Page.reload", &json!({}));
+        self.wait("!window.isBeforeReload && document.readyState === 'complete'");
+    }
+
     /// Makes the page so large.
     pub fn resize(&mut self, width: u32, height: u32) {
         let size =
@@ -125,7 +132,9 @@ impl Browser {
     pub fn wait(&mut self, condition: &str) {
         let start = Instant::now();
         let (_open, pause) = mpsc::sync_channel::<()>(0);
-        while self.evaluate(&format!("Boolean({condition})")) != true {
+        let how = json!({"expression": format!("Boolean({condition})"), "returnByValue": true});
+        // While one document follows another there is nobody to ask.
+        while self.exchange("Runtime.evaluate", &how)["result"]["result"]["value"] != true {
             if start.elapsed() > LIMIT {
                 let shown = self.text("body");
                 unreachable!("not within {LIMIT:?}: {condition}\nthe page shows:\n{shown}");
@@ -185,6 +194,13 @@ impl Browser {
     }
 
     fn call(&mut self, method: &str, params: &Value) -> Value {
+        let message = self.exchange(method, params);
+        assert!(message["error"].is_null(), "{method} {params}: {}", message["error"]);
+        message["result"].clone()
+    }
+
+    /// Sends a command and waits for its answer, which may be an error.
+    fn exchange(&mut self, method: &str, params: &Value) -> Value {
         self.last_id += 1;
         let id = self.last_id;
         let mut command = json!({"id": id, "method": method, "params": params});
@@ -197,8 +213,7 @@ impl Browser {
             let message = self.messages.recv_timeout(LIMIT);
             let message = message.unwrap_or_else(|e| unreachable!("{method} is not answered: {e}"));
             if message["id"] == id {
-                assert!(message["error"].is_null(), "{command}: {}", message["error"]);
-                return message["result"].clone();
+                return message;
             }
             self.note(&message);
         }

@@ -73,7 +73,7 @@ fn a_person_chats_edits_branches_and_stops() {
     browser.wait("document.querySelector('#chat-model').value === 'stories'");
     be_exact(&mut browser);
     say(&mut browser, "Tell me a story.", 1);
-    let answer = browser.text(".message.assistant .prose");
+    let answer = browser.text(".message.assistant > .prose");
     assert_eq!(words(&answer), words(&exact(&host.client(), "Tell me a story.")));
     let figures = browser.text(".message.assistant .message-footer p");
     for word in ["tokens/s", "first token", "24 completion tokens", "cut by the token limit"] {
@@ -88,10 +88,10 @@ fn a_person_chats_edits_branches_and_stops() {
     browser.press("Enter");
     browser.wait_text(".message.user .branches", "2/2");
     browser.wait(&format!("{ANSWERS}.length === 1"));
-    let other = browser.text(".message.assistant .prose");
+    let other = browser.text(".message.assistant > .prose");
     assert_eq!(words(&other), words(&exact(&host.client(), "Tell me about a dog.")));
     browser.click(".message.user .branches button");
-    browser.wait_text(".message.user .prose", "Tell me a story.");
+    browser.wait_text(".message.user > .prose", "Tell me a story.");
     browser.wait_text(".message.assistant .branches", "2/2");
 
     // Both clicks come before the first token can.
@@ -124,22 +124,22 @@ fn conversations_are_kept_found_renamed_and_deleted() {
     browser.choose("#chat-model", "plain");
     browser.wait("!document.querySelector('#plain-note').hidden");
     say(&mut browser, "Once upon a time", 1);
-    assert!(!browser.text(".message.assistant .prose").is_empty());
+    assert!(!browser.text(".message.assistant > .prose").is_empty());
     browser.wait("document.querySelectorAll('.item').length === 2");
 
     browser.write("#search", "zanzibar");
     browser.wait("document.querySelectorAll('.item').length === 1");
     browser.click(".item a");
-    browser.wait_text(".message.user .prose", "Tell me about Zanzibar.");
+    browser.wait_text(".message.user > .prose", "Tell me about Zanzibar.");
     browser.click(".item button[aria-label^=Rename]");
     browser.write(".item input", "A girl");
     browser.press("Enter");
     browser.write("#search", "girl");
     browser.wait_text(".item a", "A girl");
 
-    browser.evaluate("location.reload()");
+    browser.reload();
     browser.wait_text(".item.open a", "A girl");
-    browser.wait_text(".message.user .prose", "Tell me about Zanzibar.");
+    browser.wait_text(".message.user > .prose", "Tell me about Zanzibar.");
     let stored = browser.evaluate(
         "import('/page/library.mjs').then(({ Library }) => {
            const file = new Library(localStorage).exported();
@@ -184,7 +184,7 @@ fn models_and_plugins_are_shown_and_switched() {
     assert_eq!(refused.status, 400, "nobody describes it now: {}", refused.body);
     assert!(!exact(&client, "Tell me a story.").is_empty(), "models in use go on");
     browser.click("[aria-label='Enable llama']");
-    browser.wait_text("[aria-label=llama]", "loaded");
+    browser.wait("document.querySelector('[aria-label=\"Disable llama\"]')");
     let loaded = client.post("/v1/models/load", &json!({"path": stories(), "id": "third"}));
     assert_eq!(loaded.status, 201, "{}", loaded.body);
     browser.click("#rescan");
@@ -208,7 +208,7 @@ fn figures_snippets_and_themes_fit_a_phone() {
     browser.click("#theme input[value=dark]");
     let dark = "getComputedStyle(document.body).backgroundColor === 'rgb(19, 20, 24)'";
     browser.wait(dark);
-    browser.evaluate("location.reload()");
+    browser.reload();
     browser.wait(dark);
     browser.resize(360, 740);
     for view in ["chat", "models", "plugins", "metrics", "api"] {
@@ -235,7 +235,7 @@ fn a_key_is_asked_for_and_kept_for_the_tab() {
         browser.press("Enter");
     }
     browser.wait("document.querySelector('#chat-model').value === 'stories'");
-    browser.evaluate("location.reload()");
+    browser.reload();
     browser.wait("document.querySelector('#chat-model')?.value === 'stories'");
     assert_eq!(browser.evaluate("localStorage.getItem('host.key')"), Value::Null);
     done(&browser);
