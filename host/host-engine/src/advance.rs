@@ -98,11 +98,14 @@ fn choose_token(
     sampler: &mut Sampler,
     events: &mut Vec<Event>,
 ) -> Result<(), SequenceError> {
-    if let Some(constraint) = &mut sequence.constraint {
-        constraint.allow(sampler.allowed()).map_err(SequenceError::Constraint)?;
-    }
+    let constrained = match &mut sequence.constraint {
+        Some(constraint) => {
+            constraint.allow(sampler.allowed()).map_err(SequenceError::Constraint)?
+        }
+        None => false,
+    };
     let draw = Draw {
-        constrained: sequence.constraint.is_some(),
+        constrained,
         params: &sequence.sampling,
         history: &sequence.tokens,
         prompt_tokens: sequence.prompt_tokens,

@@ -10,11 +10,12 @@ use crate::TokenId;
 
 /// A rule that every token of a completion keeps.
 pub trait Constraint: Debug + Send {
-    /// Puts the tokens that may come next into `allowed`, which may hold anything before.
+    /// Puts the tokens that may come next into `allowed`, which may hold anything before; false if
+    /// every token may come, and `allowed` means nothing.
     ///
     /// # Errors
     /// The rule cannot be followed any further, in words for the client who set it.
-    fn allow(&mut self, allowed: &mut TokenSet) -> Result<(), String>;
+    fn allow(&mut self, allowed: &mut TokenSet) -> Result<bool, String>;
 
     /// Takes the token that was chosen of them; whether the completion ends with it.
     ///

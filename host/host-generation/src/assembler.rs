@@ -5,10 +5,13 @@
 //! sequence took away. It keeps no clock and knows no channel.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use host_engine::TokenLogprobs;
 use host_model::{Detokenizer, Tokenizer};
 
+use crate::chat_form::ChatForm;
+use crate::reasoning::{ReasoningSplitter, Split};
 use crate::stop::{Match, StopMatcher};
 use crate::stream::{Delta, TokenPiece, TopPiece};
 use crate::tool_calls::{Parsed, ToolCallParser};
@@ -24,8 +27,12 @@ pub(crate) struct AssemblerOptions<'a> {
     pub(crate) stop: &'a [String],
     /// Whether logprobs come with the tokens.
     pub(crate) logprobs: bool,
-    /// Tools whose calls are to be found in the text; none if it is text and nothing else.
+    /// How the model writes thoughts and tool calls.
+    pub(crate) form: &'a Arc<ChatForm>,
+    /// Tools whose calls are to be found in the text.
     pub(crate) tools: Option<&'a Tools>,
+    /// The conversation as text, if the answer may begin with thoughts.
+    pub(crate) chat: Option<&'a str>,
     /// Most tokens of the completion.
     pub(crate) tokens_max: usize,
 }
@@ -36,6 +43,8 @@ pub(crate) struct Assembler {
     tokenizer: Tokenizer,
     detokenizer: Option<Detokenizer>,
     matcher: StopMatcher,
+    form: Arc<ChatForm>,
+    reasoning: Option<ReasoningSplitter>,
     tool_calls: Option<ToolCallParser>,
     /// Whether the answer is tool calls and nothing else.
     only_calls: bool,
@@ -51,6 +60,7 @@ pub(crate) struct Assembler {
     /// Tokens since the last delta.
     fresh_tokens: usize,
     completion_tokens: usize,
+    reasoning_tokens: usize,
     logprobs: bool,
 }
 
@@ -65,12 +75,18 @@ struct Echo {
 
 impl Assembler {
     pub(crate) fn new(options: &AssemblerOptions<'_>) -> Self {
-        let tokenizer = options.tokenizer;
+        let (tokenizer, form) = (options.tokenizer, options.form);
+        let splitter = |prompt| Some(ReasoningSplitter::new(form.reasoning.as_ref()?, prompt));
+        let parser = |tools: &Tools| {
+            ToolCallParser::new(&form.tool_calls, Arc::clone(&tools.offered), tools.calls_max())
+        };
         let mut assembler = Self {
             detokenizer: Some(tokenizer.detokenizer(options.prompt)),
             tokenizer: tokenizer.clone(),
             matcher: StopMatcher::new(options.stop),
-            tool_calls: options.tools.map(|tools| ToolCallParser::new(tools.calls_max())),
+            form: Arc::clone(form),
+            reasoning: options.chat.and_then(splitter),
+            tool_calls: options.tools.map(parser),
             only_calls: options.tools.is_some_and(|tools| tools.choice != ToolChoice::Auto),
             tokens_max: options.tokens_max,
             echo: options.echo.map(|text| Echo {
@@ -85,6 +101,7 @@ impl Assembler {
             shown: 0,
             fresh_tokens: 0,
             completion_tokens: 0,
+            reasoning_tokens: 0,
             logprobs: options.logprobs,
         };
         // Nothing comes before the first token of a prompt, so it has no logprob.
@@ -109,6 +126,11 @@ impl Assembler {
         self.completion_tokens
     }
 
+    /// Those of them that were thoughts.
+    pub(crate) fn reasoning_tokens(&self) -> usize {
+        self.reasoning_tokens
+    }
+
     /// Takes the logprobs of prompt tokens, which are shown with the echo.
     pub(crate) fn push_prompt(&mut self, logprobs: Vec<TokenLogprobs>) {
         for entry in logprobs {
@@ -124,11 +146,14 @@ impl Assembler {
     ) -> (Option<Delta>, bool) {
         self.fresh_tokens += 1;
         self.completion_tokens += 1;
+        let is_thinking = self.reasoning.as_ref().is_some_and(ReasoningSplitter::is_thinking);
+        self.reasoning_tokens += usize::from(is_thinking);
         if let (true, Some(entry)) = (self.logprobs, logprobs) {
             let piece = piece(&self.tokenizer, entry, self.decoded_chars);
             self.unshown.push_back((piece, self.decoded));
         }
-        let text = self.detokenizer.as_mut().map(|it| it.push(token)).unwrap_or_default();
+        let mut text = self.detokenizer.as_mut().map(|it| it.push(token)).unwrap_or_default();
+        text.push_str(self.mark(token));
         let (delta, stopped) = self.show(&text);
         // A reader should see that the model is at work although such tokens have no text.
         let is_silent = delta.is_none() && self.tokenizer.is_special(token);
@@ -190,16 +215,41 @@ impl Assembler {
         parser.is_done() || self.only_calls && parser.is_between_calls() && left < call_tokens
     }
 
-    /// Adds text to a delta, its tool calls apart.
+    /// The text of a control token that is a mark, where marks are looked for.
+    fn mark(&self, token: u32) -> &str {
+        let looks = self.reasoning.is_some() || self.tool_calls.is_some();
+        looks.then(|| self.form.control_text(token)).flatten().unwrap_or_default()
+    }
+
+    /// Adds text to a delta, its thoughts and tool calls apart.
     fn part(&mut self, text: &str, delta: &mut Delta) {
+        match &mut self.reasoning {
+            None => self.part_answer(text, delta),
+            Some(splitter) => {
+                let split = splitter.push(text);
+                self.part_split(&split, delta);
+            }
+        }
+    }
+
+    fn part_split(&mut self, split: &Split, delta: &mut Delta) {
+        delta.reasoning.push_str(&split.reasoning);
+        self.part_answer(&split.text, delta);
+    }
+
+    fn part_answer(&mut self, text: &str, delta: &mut Delta) {
         let Some(parser) = &mut self.tool_calls else { return delta.text.push_str(text) };
         let Parsed { text, calls } = parser.push(text);
         delta.text.push_str(&text);
         delta.tool_calls.extend(calls);
     }
 
-    /// Adds what may no longer become a tool call.
+    /// Adds what may no longer become a mark or a tool call.
     fn part_end(&mut self, delta: &mut Delta) {
+        if let Some(splitter) = &mut self.reasoning {
+            let split = splitter.finish();
+            self.part_split(&split, delta);
+        }
         if let Some(parser) = &mut self.tool_calls {
             delta.text.push_str(&parser.finish());
         }

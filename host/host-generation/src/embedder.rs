@@ -87,7 +87,7 @@ impl Embedder {
     ) -> Result<Self, GenerationError> {
         let engine = EmbeddingEngine::new(parts.limits, parts.shape, model)
             .map_err(|error| GenerationError::Start { message: error.to_string() })?;
-        let shared = Arc::new(Shared::new(metrics.model(&parts.summary.id)));
+        let shared = Arc::new(Shared::new(&metrics, &parts.summary.id));
         let worker = EmbeddingWorker::new(engine, Arc::clone(&shared), metrics);
         shared.spawn(&parts.summary.id, move || worker.run())?;
         Ok(Self { inner: Arc::new(Inner { parts, shared }) })

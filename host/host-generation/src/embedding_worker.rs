@@ -69,7 +69,7 @@ impl<M: StepModel> EmbeddingWorker<M> {
         let mut done = Vec::new();
         self.show_occupancy();
         while let Some(letters) =
-            self.shared.mailbox.collect(self.active.is_empty(), self.active.is_empty())
+            self.shared.mailbox.collect(self.active.is_empty(), self.active.is_empty(), None)
         {
             for texts in letters.submissions {
                 self.start(texts);

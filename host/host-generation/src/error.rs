@@ -120,6 +120,9 @@ pub enum GenerationError {
     /// The model takes no new requests.
     #[error("the model is shutting down; send the request to another model or try again later")]
     ShuttingDown,
+    /// Nobody read the answer, whose place others waited for.
+    #[error("the answer was not read for too long and was given up; read streams as they come")]
+    ReaderStuck,
     /// The engine thread could not be started.
     #[error("the model's engine did not start: {message}")]
     Start {

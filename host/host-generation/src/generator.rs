@@ -7,26 +7,30 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Instant;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use host_engine::{
     Constraint, Engine, EngineLimits, SamplingParams, SequenceId, SequenceRequest, StepModel,
 };
-use host_metrics::Metrics;
-use host_model::{LoadedModel, ModelSession, ModelSummary, SpecialTokens, Tokenizer};
+use host_metrics::{CacheShape, Lock, Metrics};
+use host_model::{
+    ChatConventions, LoadedModel, ModelSession, ModelSummary, SpecialTokens, Tokenizer,
+};
 use tokio::sync::mpsc;
 
 use crate::assembler::{Assembler, AssemblerOptions};
+use crate::chat_form::ChatForm;
 use crate::chat_template::{ChatPrompt, ChatTemplate};
 use crate::error::{GenerationError, TemplateError};
 use crate::grammar::GrammarCompiler;
-use crate::limits::EVENT_QUEUE_MAX;
+use crate::guide::{Afterwards, AwaitingGuide, Guide};
+use crate::limits::{EVENT_QUEUE_MAX, READER_PATIENCE};
+use crate::reasoning;
 use crate::request::{GenerationRequest, Prompt, invalid, tokenize};
 use crate::shared::{ModelState, Shared};
 use crate::stream::{GenerationStream, StreamParts};
-use crate::tools::Tools;
-use crate::worker::{Submission, Worker};
+use crate::worker::{Pace, Submission, Worker};
 
 /// A model without what computes its steps.
 #[derive(Debug, Clone)]
@@ -37,10 +41,14 @@ pub struct ModelParts {
     pub tokenizer: Tokenizer,
     /// Jinja text, if the checkpoint has one.
     pub chat_template: Option<String>,
+    /// How models of its family write tool calls and thoughts.
+    pub chat: ChatConventions,
     /// Tokens with a meaning of their own.
     pub special: SpecialTokens,
     /// Sizes the engine must keep.
     pub limits: EngineLimits,
+    /// How long a reader of an answer may take nothing of it before it is given up.
+    pub reader_patience: Duration,
 }
 
 impl ModelParts {
@@ -56,8 +64,10 @@ impl ModelParts {
             summary: model.summary,
             tokenizer: model.tokenizer,
             chat_template: model.chat_template,
+            chat: model.chat,
             special: model.special,
             limits: model.limits,
+            reader_patience: READER_PATIENCE,
         };
         Ok((parts, model.session))
     }
@@ -73,6 +83,7 @@ pub struct Generator {
 struct Inner {
     parts: ModelParts,
     chat_template: Result<ChatTemplate, TemplateError>,
+    form: Arc<ChatForm>,
     grammars: GrammarCompiler,
     shared: Arc<Shared<Submission>>,
     requests: AtomicU64,
@@ -99,17 +110,25 @@ impl Generator {
     ) -> Result<Self, GenerationError> {
         let engine = Engine::new(parts.limits, model)
             .map_err(|error| GenerationError::Start { message: error.to_string() })?;
-        let shared = Arc::new(Shared::new(metrics.model(&parts.summary.id)));
+        let shared = Arc::new(Shared::new(&metrics, &parts.summary.id));
+        shared.metrics.set_cache(CacheShape {
+            block_size: parts.limits.block_size as usize,
+            prefix_cache: parts.limits.prefix_cache,
+        });
+        let lock = metrics.lock(Lock::Sampler);
         let chat_template = chat_template(&parts);
         if let Err(error @ (TemplateError::Syntax { .. } | TemplateError::Doubling { .. })) =
             &chat_template
         {
             tracing::warn!(model = parts.summary.id, %error, "the model cannot chat");
         }
-        let worker = Worker::new(engine, Arc::clone(&shared), metrics);
+        let worker = Worker::new(engine, Arc::clone(&shared), metrics, parts.reader_patience);
         shared.spawn(&parts.summary.id, move || worker.run())?;
-        let grammars = GrammarCompiler::new(&parts.tokenizer, &parts.special.eos);
-        let inner = Inner { parts, chat_template, grammars, shared, requests: AtomicU64::new(0) };
+        let grammars = GrammarCompiler::new(&parts.tokenizer, &parts.special.eos, lock);
+        let template = parts.chat_template.as_deref();
+        let form = Arc::new(ChatForm::new(&parts.chat, template, &parts.tokenizer));
+        let requests = AtomicU64::new(0);
+        let inner = Inner { parts, chat_template, form, grammars, shared, requests };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -172,10 +191,49 @@ impl Generator {
             Prompt::Text { text, .. } => Some(text.clone()),
             Prompt::Tokens(tokens) => Some(self.spell(tokens)?),
         };
-        let forced = request.tools.as_ref().and_then(Tools::grammar);
-        let grammar = request.grammar.as_ref().or(forced.as_ref());
-        let constraint = grammar.map(|it| self.inner.grammars.compile(it)).transpose()?;
+        let constraint = self.constraint(&request)?;
         self.start(request, constraint.as_deref(), &tokens, echo.as_deref())
+    }
+
+    /// What the tokens of each answer must keep.
+    fn constraint(
+        &self,
+        request: &GenerationRequest,
+    ) -> Result<Option<Box<dyn Constraint>>, GenerationError> {
+        let (form, compiler) = (&*self.inner.form, &self.inner.grammars);
+        let forced = request.tools.as_ref().and_then(|tools| tools.forced(form));
+        let Some(grammar) = request.grammar.as_ref().or(forced.as_ref()) else {
+            return Ok(self.constraint_of_calls(request));
+        };
+        let matcher = compiler.compile(grammar)?;
+        // Thoughts that the prompt has begun come first.
+        let thoughts = form.reasoning.as_ref().zip(request.conversation());
+        let thoughts = thoughts.filter(|(form, prompt)| reasoning::has_begun(form, prompt));
+        Ok(Some(match thoughts {
+            None => Box::new(Guide::new(matcher)),
+            Some((thoughts, _)) => {
+                let awaited = form.awaited(&thoughts.end);
+                Box::new(AwaitingGuide::new(self.tokenizer(), awaited, Afterwards::End, matcher))
+            }
+        }))
+    }
+
+    /// Where tools are the model's choice: what the calls that it begins must keep. A schema that
+    /// cannot be followed leaves them free, since the answer may have none.
+    fn constraint_of_calls(&self, request: &GenerationRequest) -> Option<Box<dyn Constraint>> {
+        let (awaited, grammar) = request.tools.as_ref()?.begun(&self.inner.form)?;
+        match self.inner.grammars.compile(&grammar) {
+            Ok(matcher) => Some(Box::new(AwaitingGuide::new(
+                self.tokenizer(),
+                awaited,
+                Afterwards::Wait,
+                matcher,
+            ))),
+            Err(error) => {
+                tracing::debug!(%error, "tool calls are not held to their schemas");
+                None
+            }
+        }
     }
 
     /// Takes no new requests; those that run are finished.
@@ -201,16 +259,18 @@ impl Generator {
             echo,
             stop: &request.stop,
             logprobs: request.logprobs.is_some(),
+            form: &self.inner.form,
             tools: request.tools.as_ref(),
+            chat: request.conversation(),
             tokens_max: request.tokens_max.unwrap_or(usize::MAX).min(room),
         };
         let (sender, receiver) = mpsc::channel(EVENT_QUEUE_MAX);
-        let blocked = Arc::new(AtomicBool::new(false));
+        let pace = Arc::new(Pace::default());
         let stream = GenerationStream::new(StreamParts {
             request: self.inner.requests.fetch_add(1, Ordering::Relaxed),
             shared: Arc::clone(shared),
             receiver,
-            blocked: Arc::clone(&blocked),
+            pace: Arc::clone(&pace),
             choices: (0..count).map(|_| Assembler::new(&options)).collect(),
             prompt_token_count: tokens.len(),
         });
@@ -218,7 +278,7 @@ impl Generator {
             request: stream.request(),
             sequences: self.sequences(request, constraint, tokens),
             sender,
-            blocked,
+            pace,
             in_flight: shared.metrics.request_started(),
             submitted: Instant::now(),
         };

@@ -7,9 +7,10 @@
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
-use host_engine::{Constraint, TokenId, TokenSet};
+use host_engine::TokenId;
+use host_metrics::{LockMetrics, Mutex};
 use host_model::Tokenizer;
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
@@ -19,6 +20,7 @@ use serde_json::Value;
 use crate::error::GenerationError;
 use crate::limits::{GRAMMAR_BYTES_MAX, GRAMMAR_ERROR_CHARS_MAX, GRAMMARS_KEPT_MAX};
 use crate::request::invalid;
+use crate::schema::close_objects;
 
 /// Between two parts of JSON: nothing, a space, or a line break with its indentation. Without a
 /// bound a model that has lost its thread would go on with spaces for ever.
@@ -59,6 +61,7 @@ impl Rule {
             Some(schema @ Value::Object(_)) => schema.clone(),
             _ => any_object(),
         };
+        close_objects(&mut schema);
         let options = JsonCompileOptions {
             whitespace_pattern: Some(JSON_SPACE.to_owned()),
             ..JsonCompileOptions::default()
@@ -101,7 +104,7 @@ fn any_object() -> Value {
 }
 
 /// A regular expression that matches a text and nothing else.
-fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let special = |c: char| r"\.+*?()|[]{}^$#&-~/".contains(c);
     text.chars().flat_map(|c| special(c).then_some('\\').into_iter().chain([c])).collect()
 }
@@ -122,20 +125,17 @@ impl fmt::Debug for GrammarCompiler {
 }
 
 impl GrammarCompiler {
-    pub(crate) fn new(tokenizer: &Tokenizer, eos: &[TokenId]) -> Self {
+    pub(crate) fn new(tokenizer: &Tokenizer, eos: &[TokenId], lock: LockMetrics) -> Self {
         Self {
             tokenizer: tokenizer.clone(),
             eos: eos.to_vec(),
             factory: OnceLock::new(),
-            kept: Mutex::default(),
+            kept: Mutex::new(Vec::new(), lock),
         }
     }
 
-    /// The constraint of a grammar, at its beginning.
-    pub(crate) fn compile(
-        &self,
-        grammar: &Grammar,
-    ) -> Result<Box<dyn Constraint>, GenerationError> {
+    /// A grammar at its beginning.
+    pub(crate) fn compile(&self, grammar: &Grammar) -> Result<Matcher, GenerationError> {
         let text = grammar.rule.text();
         let matcher = match self.take_kept(&text) {
             Some(matcher) => matcher,
@@ -144,7 +144,7 @@ impl GrammarCompiler {
             })?,
         };
         self.keep(text, matcher.clone());
-        Ok(Box::new(Guide { matcher }))
+        Ok(matcher)
     }
 
     fn build(&self, text: &str, rule: &Rule) -> Result<Matcher, String> {
@@ -170,13 +170,13 @@ impl GrammarCompiler {
     }
 
     fn take_kept(&self, text: &str) -> Option<Matcher> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         let index = kept.iter().position(|(other, _)| other == text)?;
         Some(kept.remove(index).1)
     }
 
     fn keep(&self, text: String, matcher: Matcher) {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         if kept.len() >= GRAMMARS_KEPT_MAX {
             kept.remove(0);
         }
@@ -206,7 +206,7 @@ fn factory(tokenizer: &Tokenizer, eos: &[TokenId]) -> Result<ParserFactory, Stri
 }
 
 /// The library's words in one line, without its marks, cut where they get long.
-fn in_one_line(error: impl fmt::Display) -> String {
+pub(crate) fn in_one_line(error: impl fmt::Display) -> String {
     let error = format!("{error:#}");
     let words: Vec<&str> =
         error.split_whitespace().filter(|word| *word != "<non-verbose/>").collect();
@@ -217,33 +217,4 @@ fn in_one_line(error: impl fmt::Display) -> String {
 fn guarded<T>(body: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(body))
         .unwrap_or_else(|_| Err("the grammar library panicked on it".to_owned()))
-}
-
-/// A grammar on its way through a completion.
-#[derive(Clone)]
-struct Guide {
-    matcher: Matcher,
-}
-
-impl fmt::Debug for Guide {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Guide").field("stop_reason", &self.matcher.stop_reason()).finish()
-    }
-}
-
-impl Constraint for Guide {
-    fn allow(&mut self, allowed: &mut TokenSet) -> Result<(), String> {
-        let set = self.matcher.compute_mask_or_eos().map_err(in_one_line)?;
-        allowed.set_words(set.as_slice());
-        Ok(())
-    }
-
-    fn accept(&mut self, token: TokenId) -> Result<bool, String> {
-        self.matcher.consume_token(token).map_err(in_one_line)?;
-        Ok(self.matcher.is_stopped())
-    }
-
-    fn boxed_clone(&self) -> Box<dyn Constraint> {
-        Box::new(self.clone())
-    }
 }

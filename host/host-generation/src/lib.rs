@@ -10,6 +10,8 @@
 //! them cancelled. An [`Embedder`] is the same for a model that turns text into vectors.
 
 mod assembler;
+mod call_grammar;
+mod chat_form;
 mod chat_template;
 mod conversation;
 mod embedder;
@@ -18,11 +20,14 @@ mod error;
 mod generator;
 mod grammar;
 mod growth;
+mod guide;
 mod limits;
 mod mailbox;
 mod models;
 mod python;
+mod reasoning;
 mod request;
+mod schema;
 mod served;
 mod shared;
 mod stop;
@@ -45,6 +50,8 @@ pub use python::strftime;
 pub use request::{GenerationRequest, Prompt};
 pub use served::ServedModel;
 pub use shared::ModelState;
-pub use stream::{Delta, FinishReason, GenerationEvent, GenerationStream, TokenPiece, TopPiece};
+pub use stream::{
+    Delta, FinishReason, GenerationEvent, GenerationStream, TokenCounts, TokenPiece, TopPiece,
+};
 pub use tool_calls::ToolCallDelta;
 pub use tools::{Tool, ToolChoice, Tools};

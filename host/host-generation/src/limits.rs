@@ -2,6 +2,8 @@
 //!
 //! A host that promises bounded memory must be able to point at the numbers. No policy lives here.
 
+use std::time::Duration;
+
 /// Most choices of one request.
 pub const CHOICES_MAX: usize = 16;
 
@@ -22,6 +24,9 @@ pub const EMBEDDING_TOKENS_MAX: usize = 300_000;
 
 /// Events that wait for a slow reader before its sequences are paused.
 pub(crate) const EVENT_QUEUE_MAX: usize = 256;
+
+/// How long a reader may take nothing of an answer: a stuck one holds a place that others wait for.
+pub(crate) const READER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Bytes of prompt text for each token of the context. Real text has about four; longer prompts are
 /// refused before they are tokenized.

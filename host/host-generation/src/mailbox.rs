@@ -6,7 +6,9 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use host_metrics::{Condvar, LockMetrics, Mutex};
 
 use crate::error::GenerationError;
 
@@ -56,13 +58,12 @@ pub(crate) struct Mailbox<S> {
     places: AtomicUsize,
 }
 
-impl<S> Default for Mailbox<S> {
-    fn default() -> Self {
-        Self { letters: Mutex::default(), wake: Condvar::new(), places: AtomicUsize::new(0) }
-    }
-}
-
 impl<S> Mailbox<S> {
+    pub(crate) fn new(lock: LockMetrics) -> Self {
+        let letters = Mutex::new((Letters::default(), Phase::default()), lock);
+        Self { letters, wake: Condvar::new(), places: AtomicUsize::new(0) }
+    }
+
     /// Takes `count` places for a request.
     pub(crate) fn take_places(&self, count: usize, limit: usize) -> Result<(), GenerationError> {
         let add = |taken: usize| taken.checked_add(count).filter(|sum| *sum <= limit);
@@ -78,7 +79,7 @@ impl<S> Mailbox<S> {
 
     /// Hands a request over; false if the thread takes none any more.
     pub(crate) fn submit(&self, submission: S) -> bool {
-        let mut guard = self.lock();
+        let mut guard = self.letters.lock();
         if guard.1 != Phase::Open {
             return false;
         }
@@ -98,7 +99,7 @@ impl<S> Mailbox<S> {
 
     /// Lets the thread finish what it has, and no more.
     pub(crate) fn drain(&self) {
-        let mut guard = self.lock();
+        let mut guard = self.letters.lock();
         if guard.1 == Phase::Open {
             guard.1 = Phase::Draining;
         }
@@ -108,17 +109,22 @@ impl<S> Mailbox<S> {
 
     /// The thread's last act: letters that came too late are dropped, which ends their streams.
     pub(crate) fn close(&self) {
-        let mut guard = self.lock();
+        let mut guard = self.letters.lock();
         guard.1 = Phase::Closed;
         let letters = std::mem::take(&mut guard.0);
         drop(guard);
         drop(letters);
     }
 
-    /// All letters. Sleeps until there is one if the engine is `idle`; none once the mailbox drains
-    /// and the thread is `unused`.
-    pub(crate) fn collect(&self, idle: bool, unused: bool) -> Option<Letters<S>> {
-        let mut guard = self.lock();
+    /// All letters. Sleeps until there is one, or until `deadline`, if the engine is `idle`; none
+    /// once the mailbox drains and the thread is `unused`.
+    pub(crate) fn collect(
+        &self,
+        idle: bool,
+        unused: bool,
+        deadline: Option<Instant>,
+    ) -> Option<Letters<S>> {
+        let mut guard = self.letters.lock();
         loop {
             let letters = &mut guard.0;
             let is_empty = letters.submissions.is_empty()
@@ -130,21 +136,22 @@ impl<S> Mailbox<S> {
             if unused && guard.1 != Phase::Open {
                 return None;
             }
-            guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
+            match deadline {
+                None => self.wake.wait(&mut guard),
+                Some(deadline) if self.wake.wait_until(&mut guard, deadline).timed_out() => {
+                    return Some(std::mem::take(&mut guard.0));
+                }
+                Some(_) => {}
+            }
         }
     }
 
     fn write(&self, edit: impl FnOnce(&mut Letters<S>)) {
-        let mut guard = self.lock();
+        let mut guard = self.letters.lock();
         if guard.1 != Phase::Closed {
             edit(&mut guard.0);
         }
         drop(guard);
         self.wake.notify_one();
-    }
-
-    /// Nothing that holds this lock can leave letters half written.
-    fn lock(&self) -> MutexGuard<'_, (Letters<S>, Phase)> {
-        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -11,7 +11,7 @@ use crate::limits::{
     CHOICES_MAX, PROMPT_BYTES_PER_TOKEN_MAX, STOP_SEQUENCE_BYTES_MAX, STOP_SEQUENCES_MAX,
     TOP_LOGPROBS_MAX,
 };
-use crate::tools::Tools;
+use crate::tools::{ToolChoice, Tools};
 
 /// What is to be continued.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct GenerationRequest {
     pub grammar: Option<Grammar>,
     /// Tools that it may call. That the model knows of them is the prompt's affair.
     pub tools: Option<Tools>,
+    /// Whether the prompt is a conversation, so that the answer may begin with thoughts.
+    pub chat: bool,
 }
 
 impl Default for GenerationRequest {
@@ -76,11 +78,20 @@ impl Default for GenerationRequest {
             priority: 0,
             grammar: None,
             tools: None,
+            chat: false,
         }
     }
 }
 
 impl GenerationRequest {
+    /// The conversation, if it is one.
+    pub(crate) fn conversation(&self) -> Option<&str> {
+        match &self.prompt {
+            Prompt::Text { text, .. } if self.chat => Some(text),
+            Prompt::Text { .. } | Prompt::Tokens(_) => None,
+        }
+    }
+
     /// Checks the bounds of this crate; those of the sampling parameters are the engine's.
     pub(crate) fn check(&self) -> Result<(), GenerationError> {
         if self.choices == 0 || self.choices > CHOICES_MAX {
@@ -101,8 +112,8 @@ impl GenerationRequest {
             );
             return Err(invalid("stop", message));
         }
-        let forced = self.tools.as_ref().and_then(Tools::grammar);
-        if let (Some(grammar), Some(_)) = (&self.grammar, forced) {
+        let is_forced = |tools: &Tools| tools.choice != ToolChoice::Auto;
+        if let (Some(grammar), true) = (&self.grammar, self.tools.as_ref().is_some_and(is_forced)) {
             let message = format!("{} and a forced tool call exclude each other", grammar.param);
             return Err(invalid("tool_choice", message));
         }

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use host_engine::StepError;
-use host_metrics::{Metrics, ModelMetrics};
+use host_metrics::{Lock, Metrics, ModelMetrics};
 
 use crate::error::GenerationError;
 use crate::mailbox::Mailbox;
@@ -34,8 +34,11 @@ pub(crate) struct Shared<S> {
 }
 
 impl<S: Send + 'static> Shared<S> {
-    pub(crate) fn new(metrics: ModelMetrics) -> Self {
-        Self { mailbox: Mailbox::default(), metrics, state: Mutex::new(ModelState::Ready) }
+    /// What the model `id` shares.
+    pub(crate) fn new(metrics: &Metrics, id: &str) -> Self {
+        let mailbox = Mailbox::new(metrics.lock(Lock::RequestQueue));
+        let metrics = metrics.model(id);
+        Self { mailbox, metrics, state: Mutex::new(ModelState::Ready) }
     }
 
     /// Starts the model's thread, after which the mailbox is closed however it ends.

@@ -7,7 +7,7 @@
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use host_engine::FinishReason as EngineReason;
@@ -19,7 +19,7 @@ use crate::limits::EVENT_QUEUE_MAX;
 use crate::mailbox::Cancellation;
 use crate::shared::Shared;
 use crate::tool_calls::ToolCallDelta;
-use crate::worker::{ChoiceEvent, Submission};
+use crate::worker::{ChoiceEvent, Pace, Submission};
 
 /// One thing that happened to one choice.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,9 +40,7 @@ pub enum GenerationEvent {
         /// The stop sequence that ended it, if one did.
         stop_sequence: Option<String>,
         /// Tokens counted for it.
-        completion_tokens: usize,
-        /// Prompt tokens that did not have to be run.
-        cached_tokens: usize,
+        tokens: TokenCounts,
     },
     /// The choice ended by an error; nothing follows for it.
     Failed {
@@ -53,10 +51,23 @@ pub enum GenerationEvent {
     },
 }
 
+/// The tokens of a choice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct TokenCounts {
+    /// Tokens of the completion.
+    pub completion: usize,
+    /// Those of them that were thoughts.
+    pub reasoning: usize,
+    /// Prompt tokens that did not have to be run.
+    pub cached: usize,
+}
+
 /// Text that is new, and never has to be taken back.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Delta {
-    /// The text; may be empty beside tokens or tool calls.
+    /// What the model thinks before it answers, new as the text is.
+    pub reasoning: String,
+    /// The text; may be empty beside tokens, thoughts or tool calls.
     pub text: String,
     /// What is new of tool calls, after the text.
     pub tool_calls: Vec<ToolCallDelta>,
@@ -113,7 +124,7 @@ pub struct GenerationStream {
     request: u64,
     shared: Arc<Shared<Submission>>,
     receiver: mpsc::Receiver<(usize, ChoiceEvent)>,
-    blocked: Arc<AtomicBool>,
+    pace: Arc<Pace>,
     /// One for each choice, until it has ended.
     choices: Vec<Option<Assembler>>,
     /// Cached tokens of each choice's prompt.
@@ -127,7 +138,7 @@ pub(crate) struct StreamParts {
     pub(crate) request: u64,
     pub(crate) shared: Arc<Shared<Submission>>,
     pub(crate) receiver: mpsc::Receiver<(usize, ChoiceEvent)>,
-    pub(crate) blocked: Arc<AtomicBool>,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) choices: Vec<Assembler>,
     pub(crate) prompt_token_count: usize,
 }
@@ -138,7 +149,7 @@ impl GenerationStream {
             request: parts.request,
             shared: parts.shared,
             receiver: parts.receiver,
-            blocked: parts.blocked,
+            pace: parts.pace,
             cached_tokens: vec![0; parts.choices.len()],
             choices: parts.choices.into_iter().map(Some).collect(),
             ready: VecDeque::new(),
@@ -195,7 +206,8 @@ impl GenerationStream {
 
     fn receive(&mut self, received: Option<(usize, ChoiceEvent)>) {
         let Some((choice, event)) = received else { return self.fail_all() };
-        if self.receiver.len() <= EVENT_QUEUE_MAX / 2 && self.blocked.swap(false, Ordering::SeqCst)
+        if self.receiver.len() <= EVENT_QUEUE_MAX / 2
+            && self.pace.blocked.swap(false, Ordering::SeqCst)
         {
             self.shared.mailbox.caught_up(self.request);
         }
@@ -239,19 +251,20 @@ impl GenerationStream {
         let assembler = self.choices[choice].take();
         let found = assembler.as_ref().and_then(Assembler::stop_sequence);
         let stop_sequence = found.map(str::to_owned);
-        let cached_tokens = self.cached_tokens[choice];
-        self.ready.push_back(GenerationEvent::Finished {
-            choice,
-            reason,
-            stop_sequence,
-            completion_tokens,
-            cached_tokens,
-        });
+        let tokens = TokenCounts {
+            completion: completion_tokens,
+            reasoning: assembler.as_ref().map_or(0, Assembler::reasoning_tokens),
+            cached: self.cached_tokens[choice],
+        };
+        self.ready.push_back(GenerationEvent::Finished { choice, reason, stop_sequence, tokens });
     }
 
     /// The engine thread ended with this request unanswered.
     fn fail_all(&mut self) {
-        let error = self.shared.closed_error();
+        let error = match self.pace.given_up.load(Ordering::SeqCst) {
+            true => GenerationError::ReaderStuck,
+            false => self.shared.closed_error(),
+        };
         for (choice, assembler) in self.choices.iter_mut().enumerate() {
             if assembler.take().is_some() {
                 self.ready.push_back(GenerationEvent::Failed { choice, error: error.clone() });

@@ -1,16 +1,24 @@
-//! The tools of a request, and the grammar that makes an answer call them.
+//! The tools of a request, and what makes an answer call them well.
 //!
 //! Where a call is asked for, the answer is calls and nothing else, each with a name that was offered
-//! and arguments that its schema allows. Where it is the model's choice, its words are only looked
-//! through for calls.
+//! and arguments that its schema allows. Where it is the model's choice, its words are looked
+//! through for calls, and a call that it begins has such a name and such arguments too.
 
+use std::sync::Arc;
+
+use host_model::CallSyntax;
 use serde_json::Value;
 
-use crate::grammar::{Grammar, Rule};
-use crate::tool_calls::{BEGIN, END};
+use crate::call_grammar;
+use crate::chat_form::ChatForm;
+use crate::grammar::Grammar;
+use crate::guide::Awaited;
 
 /// Most calls of one answer.
 const CALLS_MAX: usize = 32;
+
+/// An answer that begins so is hardly anything else than a call without a mark.
+const JSON_CALL_HEAD: &str = "{\"name\": \"";
 
 /// A function that the client can run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +44,7 @@ pub enum ToolChoice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tools {
     /// Those offered.
-    pub offered: Vec<Tool>,
+    pub offered: Arc<[Tool]>,
     /// Which of them are to be called.
     pub choice: ToolChoice,
     /// Whether an answer may have several calls.
@@ -53,32 +61,33 @@ impl Tools {
     }
 
     /// What an answer must match, if a call is asked for.
-    pub(crate) fn grammar(&self) -> Option<Grammar> {
+    pub(crate) fn forced(&self, form: &ChatForm) -> Option<Grammar> {
         let offered = match self.choice {
             ToolChoice::Auto => return None,
             ToolChoice::Required => &self.offered[..],
             ToolChoice::Named(index) => std::slice::from_ref(self.offered.get(index)?),
         };
-        let more = match self.calls_max() - 1 {
-            0 => String::new(),
-            more => format!(" (\"\\n\" one){{0,{more}}}"),
-        };
-        let names: Vec<String> = (0..offered.len()).map(|index| format!("call_{index}")).collect();
-        let (names, begin, end) = (names.join(" | "), quote(BEGIN), quote(END));
-        let mut lark = format!("start: one{more}\n");
-        lark += &format!("one: {begin} \"\\n\" ({names}) \"\\n\" {end}\n");
-        for (index, tool) in offered.iter().enumerate() {
-            // As the templates of these models print a call.
-            let head = format!("{{\"name\": {}, \"arguments\": ", Value::from(tool.name.as_str()));
-            lark += &format!("call_{index}: {} arguments_{index} \"}}\"\n", quote(&head));
-            lark +=
-                &format!("arguments_{index}: %json {}\n", Rule::schema(tool.parameters.as_ref()));
-        }
-        Some(Grammar { param: "tools", rule: Rule::Lark(lark) })
+        let rule = call_grammar::calls(form, offered, self.calls_max());
+        Some(Grammar { param: "tools", rule })
     }
-}
 
-/// A Lark literal of this text.
-fn quote(text: &str) -> String {
-    Value::from(text).to_string()
+    /// What calls must match once the model has begun one, and by what that is seen; none if calls
+    /// have no mark and no beginning of their own.
+    pub(crate) fn begun(&self, form: &ChatForm) -> Option<(Awaited, Grammar)> {
+        let calls = &form.tool_calls;
+        let mark = calls.first_mark();
+        let calls_max = self.calls_max();
+        let (awaited, rule) = match &calls.call {
+            _ if !mark.is_empty() => {
+                let rule = call_grammar::calls_after_mark(form, &self.offered, calls_max);
+                (form.awaited(mark), rule)
+            }
+            CallSyntax::Json { .. } => {
+                let rule = call_grammar::calls(form, &self.offered, calls_max);
+                (Awaited::Beginning(JSON_CALL_HEAD.len()), rule)
+            }
+            _ => return None,
+        };
+        Some((awaited, Grammar { param: "tools", rule }))
+    }
 }

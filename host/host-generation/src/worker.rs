@@ -8,13 +8,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use host_engine::{
     Engine, Event, FinishReason, SequenceError, SequenceId, SequenceRequest, SequenceUsage,
     StepModel, StepStats, SubmitError, TokenId, TokenLogprobs,
 };
-use host_metrics::{InFlight, Metrics, ModelMetrics, Occupancy, StepFigures};
+use host_metrics::{Finish, InFlight, Metrics, ModelMetrics, Occupancy, StepFigures};
 use tokio::sync::mpsc;
 
 use crate::error::GenerationError;
@@ -25,6 +25,15 @@ use crate::shared::Shared;
 /// Bits of a sequence id that hold the choice; the rest is the request.
 const CHOICE_BITS: u32 = 8;
 
+/// What the engine thread and a reader tell each other.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// The reader has no room for more.
+    pub(crate) blocked: AtomicBool,
+    /// It had none for too long.
+    pub(crate) given_up: AtomicBool,
+}
+
 /// A request on its way to the engine thread.
 #[derive(Debug)]
 pub(crate) struct Submission {
@@ -33,7 +42,7 @@ pub(crate) struct Submission {
     pub(crate) sequences: Vec<SequenceRequest>,
     pub(crate) sender: mpsc::Sender<(usize, ChoiceEvent)>,
     /// Set while the reader is to say when it has caught up.
-    pub(crate) blocked: Arc<AtomicBool>,
+    pub(crate) pace: Arc<Pace>,
     pub(crate) in_flight: InFlight,
     pub(crate) submitted: Instant,
 }
@@ -59,7 +68,7 @@ pub(crate) enum ChoiceEvent {
 #[derive(Debug)]
 struct Active {
     sender: mpsc::Sender<(usize, ChoiceEvent)>,
-    blocked: Arc<AtomicBool>,
+    pace: Arc<Pace>,
     /// Choices that have not ended.
     live: Vec<usize>,
     /// Events that found the channel full, in order.
@@ -67,6 +76,12 @@ struct Active {
     submitted: Instant,
     first_token: Option<Instant>,
     tokens: usize,
+    /// When the last token of each choice came.
+    last_token: Vec<Option<Instant>>,
+    /// Whether its reader has gone.
+    is_left: bool,
+    /// Since when its reader has had no room for more.
+    blocked_since: Option<Instant>,
     /// Held until the engine has let go of all its sequences.
     _in_flight: InFlight,
 }
@@ -78,6 +93,8 @@ pub(crate) struct Worker<M> {
     metrics: Metrics,
     model_metrics: ModelMetrics,
     active: BTreeMap<u64, Active>,
+    /// How long a reader may have no room.
+    reader_patience: Duration,
 }
 
 impl<M: StepModel> Worker<M> {
@@ -85,19 +102,24 @@ impl<M: StepModel> Worker<M> {
         engine: Engine<M>,
         shared: Arc<Shared<Submission>>,
         metrics: Metrics,
+        reader_patience: Duration,
     ) -> Self {
         let model_metrics = shared.metrics.clone();
-        Self { engine, shared, metrics, model_metrics, active: BTreeMap::new() }
+        let active = BTreeMap::new();
+        Self { engine, shared, metrics, model_metrics, active, reader_patience }
     }
 
     /// Runs until the mailbox drains or the model is out of service.
     pub(crate) fn run(mut self) {
         let mut events = Vec::new();
         self.show_occupancy();
-        while let Some(letters) =
-            self.shared.mailbox.collect(self.engine.is_idle(), self.active.is_empty())
-        {
+        while let Some(letters) = self.shared.mailbox.collect(
+            self.engine.is_idle(),
+            self.active.is_empty(),
+            self.next_look_at_readers(),
+        ) {
             self.read(letters);
+            self.leave_stuck_readers();
             let started = Instant::now();
             let stats = self.engine.step(&mut events);
             self.record(&stats, started);
@@ -130,12 +152,15 @@ impl<M: StepModel> Worker<M> {
         let request = submission.request;
         let active = Active {
             sender: submission.sender,
-            blocked: submission.blocked,
+            pace: submission.pace,
             live: (0..submission.sequences.len()).collect(),
             overflow: VecDeque::new(),
             submitted: submission.submitted,
             first_token: None,
             tokens: 0,
+            last_token: vec![None; submission.sequences.len()],
+            is_left: false,
+            blocked_since: None,
             _in_flight: submission.in_flight,
         };
         self.active.insert(request, active);
@@ -156,15 +181,43 @@ impl<M: StepModel> Worker<M> {
             }
         }
         if cancellation.choice.is_none() {
+            active.is_left = true;
             active.overflow.clear();
         }
         self.forget_if_done(request);
+    }
+
+    /// When some reader may have been stuck for too long.
+    fn next_look_at_readers(&self) -> Option<Instant> {
+        let blocked = self.active.values().filter_map(|active| active.blocked_since);
+        blocked.min().map(|since| since + self.reader_patience)
+    }
+
+    /// Lets go of requests whose readers have taken nothing for too long: they hold places and KV
+    /// blocks that others wait for.
+    fn leave_stuck_readers(&mut self) {
+        let is_stuck = |active: &Active| {
+            active.blocked_since.is_some_and(|since| since.elapsed() >= self.reader_patience)
+        };
+        let stuck = self.active.iter().filter(|(_, active)| is_stuck(active));
+        let stuck: Vec<u64> = stuck.map(|(request, _)| *request).collect();
+        for request in stuck {
+            tracing::warn!(request, "its reader takes nothing; the answer is given up");
+            self.cancel(Cancellation { request, choice: None });
+            if let Some(active) = self.active.get_mut(&request) {
+                active.pace.given_up.store(true, Ordering::SeqCst);
+                // What it would still have to hear is not kept for it.
+                (active.sender, _) = mpsc::channel(1);
+                active.blocked_since = None;
+            }
+        }
     }
 
     /// A reader has room again: gives it what it missed and lets its sequences run.
     fn resume(&mut self, request: u64) {
         let Some(active) = self.active.get_mut(&request) else { return };
         if active.flush() {
+            active.blocked_since = None;
             for &choice in &active.live {
                 self.engine.resume(sequence_id(request, choice));
             }
@@ -176,7 +229,7 @@ impl<M: StepModel> Worker<M> {
         let (request, choice) = request_and_choice(event.id());
         match event {
             Event::Token { token, logprobs, .. } => {
-                self.count_token(request);
+                self.count_token(request, choice);
                 self.deliver(request, choice, ChoiceEvent::Token { token, logprobs });
             }
             Event::Prefilled { cached_tokens, .. } => {
@@ -186,17 +239,30 @@ impl<M: StepModel> Worker<M> {
                 self.deliver(request, choice, ChoiceEvent::PromptLogprobs(logprobs));
             }
             Event::Finished { reason, usage, .. } => {
+                self.model_metrics.count_finished(self.finish(request, reason));
                 self.end(request, choice, ChoiceEvent::Finished { reason, usage });
             }
             Event::Failed { error, .. } => {
+                self.model_metrics.count_finished(Finish::Abort);
                 self.end(request, choice, ChoiceEvent::Failed(failure(error)));
             }
+        }
+    }
+
+    /// Why an answer ended, for the figures: one that a stop sequence ended was cancelled here.
+    fn finish(&self, request: u64, reason: FinishReason) -> Finish {
+        let has_reader = self.active.get(&request).is_some_and(|active| !active.is_left);
+        match reason {
+            FinishReason::Length => Finish::Length,
+            FinishReason::Cancelled if !has_reader => Finish::Abort,
+            FinishReason::Stop | FinishReason::Cancelled => Finish::Stop,
         }
     }
 
     fn deliver(&mut self, request: u64, choice: usize, event: ChoiceEvent) {
         let Some(active) = self.active.get_mut(&request) else { return };
         if !active.send(choice, event) {
+            active.blocked_since.get_or_insert_with(Instant::now);
             for &choice in &active.live {
                 self.engine.pause(sequence_id(request, choice));
             }
@@ -234,13 +300,17 @@ impl<M: StepModel> Worker<M> {
         }
     }
 
-    fn count_token(&mut self, request: u64) {
+    fn count_token(&mut self, request: u64, choice: usize) {
         self.model_metrics.add_completion_tokens(1);
         let Some(active) = self.active.get_mut(&request) else { return };
         active.tokens += 1;
+        let now = Instant::now();
         if active.first_token.is_none() {
-            active.first_token = Some(Instant::now());
-            self.model_metrics.observe_time_to_first_token(active.submitted.elapsed());
+            active.first_token = Some(now);
+            self.model_metrics.observe_time_to_first_token(now - active.submitted);
+        }
+        if let Some(last) = active.last_token[choice].replace(now) {
+            self.model_metrics.observe_inter_token_latency(now - last);
         }
     }
 
@@ -294,9 +364,9 @@ impl Active {
             return true;
         }
         // The reader may have emptied the channel before it could see that it is waited for.
-        self.blocked.store(true, Ordering::SeqCst);
+        self.pace.blocked.store(true, Ordering::SeqCst);
         if self.flush_some() {
-            self.blocked.store(false, Ordering::SeqCst);
+            self.pace.blocked.store(false, Ordering::SeqCst);
             return true;
         }
         false

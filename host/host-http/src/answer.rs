@@ -6,13 +6,15 @@
 use std::collections::BTreeMap;
 
 use axum::response::{IntoResponse, Response};
-use host_generation::{Delta, FinishReason, GenerationEvent, TokenPiece, ToolCallDelta};
+use host_generation::{
+    Delta, FinishReason, GenerationEvent, TokenCounts, TokenPiece, ToolCallDelta,
+};
 use serde::Serialize;
 
 use crate::error::{ApiError, ErrorBody};
 use crate::event_stream::{self, EventWriter, write_data};
 use crate::merge::MergedStream;
-use crate::wire::{self, Envelope, PromptDetails, Usage};
+use crate::wire::{self, CompletionDetails, Envelope, PromptDetails, Usage};
 
 /// What an endpoint's answers look like.
 pub(crate) trait Form: Send + Unpin + 'static {
@@ -34,6 +36,7 @@ pub(crate) trait Form: Send + Unpin + 'static {
 /// All deltas of a choice.
 #[derive(Debug, Clone)]
 pub(crate) struct Gathered {
+    pub(crate) reasoning: String,
     pub(crate) text: String,
     /// One for each call, with all of its arguments.
     pub(crate) tool_calls: Vec<ToolCallDelta>,
@@ -44,6 +47,7 @@ pub(crate) struct Gathered {
 impl Gathered {
     /// A stream ends only when each of its choices has, and then says why.
     pub(crate) const EMPTY: Self = Self {
+        reasoning: String::new(),
         text: String::new(),
         tool_calls: Vec::new(),
         pieces: Vec::new(),
@@ -51,6 +55,7 @@ impl Gathered {
     };
 
     pub(crate) fn add(&mut self, delta: Delta) {
+        self.reasoning.push_str(&delta.reasoning);
         self.text.push_str(&delta.text);
         self.pieces.extend(delta.tokens);
         for call in delta.tool_calls {
@@ -105,10 +110,8 @@ async fn whole<F: Form>(mut job: Job<F>) -> Result<Response, ApiError> {
     while let Some(event) = job.stream.next().await {
         match event {
             GenerationEvent::Delta { choice, delta } => gathered[choice].add(delta),
-            GenerationEvent::Finished {
-                choice, reason, completion_tokens, cached_tokens, ..
-            } => {
-                usage.add(choice, completion_tokens, cached_tokens);
+            GenerationEvent::Finished { choice, reason, tokens, .. } => {
+                usage.add(choice, tokens);
                 gathered[choice].reason = reason;
             }
             GenerationEvent::Failed { error, .. } => return Err(error.into()),
@@ -149,10 +152,8 @@ impl<F: Form> EventWriter for ChunkWriter<F> {
                 let chunk = self.form.delta(choice, delta);
                 self.write_chunk(&[chunk], out);
             }
-            GenerationEvent::Finished {
-                choice, reason, completion_tokens, cached_tokens, ..
-            } => {
-                self.usage.add(choice, completion_tokens, cached_tokens);
+            GenerationEvent::Finished { choice, reason, tokens, .. } => {
+                self.usage.add(choice, tokens);
                 self.open(choice, out);
                 self.write_chunk(&[F::closing(choice, reason)], out);
             }
@@ -212,6 +213,7 @@ impl Head {
 struct Tally {
     prompt: usize,
     completion: usize,
+    reasoning: usize,
     choices_per_prompt: usize,
     /// By prompt, once one of its choices has ended.
     cached: BTreeMap<usize, usize>,
@@ -222,13 +224,16 @@ impl Tally {
         Self {
             prompt: stream.prompt_token_count(),
             completion: 0,
+            reasoning: 0,
             choices_per_prompt: stream.choices_per_prompt(),
             cached: BTreeMap::new(),
         }
     }
 
-    fn add(&mut self, choice: usize, completion: usize, cached: usize) {
+    fn add(&mut self, choice: usize, tokens: TokenCounts) {
+        let TokenCounts { completion, reasoning, cached } = tokens;
         self.completion += completion;
+        self.reasoning += reasoning;
         // The choices of a prompt share it and count it once, so what one of them ran was not cached.
         let least = self.cached.entry(choice / self.choices_per_prompt).or_insert(cached);
         *least = cached.min(*least);
@@ -240,6 +245,7 @@ impl Tally {
             completion_tokens: self.completion,
             total_tokens: self.prompt + self.completion,
             prompt_tokens_details: PromptDetails { cached_tokens: self.cached.values().sum() },
+            completion_tokens_details: CompletionDetails { reasoning_tokens: self.reasoning },
         }
     }
 }

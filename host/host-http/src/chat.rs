@@ -3,13 +3,14 @@
 use axum::extract::{Request, State};
 use axum::response::Response;
 use host_generation::{
-    ChatPrompt, Delta, FinishReason, GenerationError, Generator, Prompt, TOP_LOGPROBS_MAX,
-    TokenPiece,
+    ChatPrompt, Delta, FinishReason, GenerationError, GenerationRequest, Generator, Prompt,
+    TOP_LOGPROBS_MAX, TokenPiece,
 };
+use serde_json::{Map, Value};
 
 use crate::answer::{Form, Gathered, Head, Job, respond};
 use crate::body;
-use crate::error::ApiError;
+use crate::error::{ApiError, quote};
 use crate::fields::Fields;
 use crate::limits::TOKENS_MAX;
 use crate::merge::MergedStream;
@@ -19,6 +20,9 @@ use crate::wire::{
     ChatChoice, ChatChunkChoice, ChatLogprobs, Message, MessageDelta, finish_reason,
 };
 use crate::{messages, sampling, tools, wire};
+
+/// How much a model may be told to think.
+pub(crate) const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh"];
 
 /// Answers a conversation.
 pub(crate) async fn chat(
@@ -48,21 +52,39 @@ pub(crate) fn submit(
     let generator = state.generator(fields.text("model")?)?;
     let text = generator.render_chat(&chat_prompt(fields)?)?;
     // The template writes the special tokens itself.
-    submit_prompt(&generator, fields, Prompt::Text { text, add_special: false }, id_prefix)
+    let prompt = Prompt::Text { text, add_special: false };
+    let request = GenerationRequest { chat: true, ..request(&generator, fields, prompt)? };
+    start(&generator, request, id_prefix)
 }
 
-/// As [`submit`], for a conversation that has been rendered.
+/// As [`submit`], for a prompt that is continued as it stands.
 pub(crate) fn submit_prompt(
     generator: &Generator,
     fields: &Fields<'_>,
     prompt: Prompt,
     id_prefix: &str,
 ) -> Result<(MergedStream, Head), ApiError> {
+    start(generator, request(generator, fields, prompt)?, id_prefix)
+}
+
+fn request(
+    generator: &Generator,
+    fields: &Fields<'_>,
+    prompt: Prompt,
+) -> Result<GenerationRequest, ApiError> {
     let mut request = sampling::request(fields, generator.limits().vocab_size)?;
     request.tokens_max = tokens_max(fields)?;
     request.logprobs = logprobs(fields)?;
     request.tools = tools::tools(fields)?;
     request.prompt = prompt;
+    Ok(request)
+}
+
+fn start(
+    generator: &Generator,
+    request: GenerationRequest,
+    id_prefix: &str,
+) -> Result<(MergedStream, Head), ApiError> {
     let choices = request.choices;
     let stream = generator.submit(request)?;
     Ok((MergedStream::new(vec![stream], choices), head(generator, id_prefix)))
@@ -74,11 +96,32 @@ pub(crate) fn chat_prompt(fields: &Fields<'_>) -> Result<ChatPrompt, ApiError> {
         let message = "continue_final_message is not supported";
         return Err(ApiError::unsupported("continue_final_message", message));
     }
-    let kwargs = fields.object("chat_template_kwargs")?.cloned().unwrap_or_default();
+    let kwargs = template_variables(fields)?;
     let add_generation_prompt =
         fields.value("add_generation_prompt").is_none() || fields.flag("add_generation_prompt")?;
     let messages = messages::messages(fields)?;
     Ok(ChatPrompt { messages, tools: tools::shown(fields)?, add_generation_prompt, kwargs })
+}
+
+/// Variables that chat templates may know; how much to think is told to them so.
+fn template_variables(fields: &Fields<'_>) -> Result<Map<String, Value>, ApiError> {
+    let mut variables = Map::new();
+    if let Some(effort) = fields.text("reasoning_effort")? {
+        if !EFFORTS.contains(&effort) {
+            let (found, expected) = (quote(effort), EFFORTS.join(", "));
+            let message = format!("reasoning_effort is {found}, expected one of {expected}");
+            return Err(ApiError::wrong_value("reasoning_effort", message));
+        }
+        variables.insert("reasoning_effort".to_owned(), effort.into());
+        variables.insert("enable_thinking".to_owned(), (effort != "none").into());
+    }
+    if fields.value("enable_thinking").is_some() {
+        let thinks = fields.flag("enable_thinking")?;
+        variables.insert("enable_thinking".to_owned(), thinks.into());
+    }
+    // What names a variable itself is meant most.
+    variables.extend(fields.object("chat_template_kwargs")?.cloned().unwrap_or_default());
+    Ok(variables)
 }
 
 /// Tokens of a conversation.
@@ -132,17 +175,21 @@ impl Form for ChatForm {
         let delta = MessageDelta {
             role: Some("assistant"),
             content: Some(String::new()),
-            tool_calls: None,
+            ..MessageDelta::default()
         };
         Some(ChatChunkChoice { index, delta, logprobs: None, finish_reason: None })
     }
 
     fn delta(&self, index: usize, delta: Delta) -> ChatChunkChoice {
-        let Delta { text, tool_calls, tokens, .. } = delta;
+        let Delta { reasoning, text, tool_calls, tokens, .. } = delta;
         let calls: Vec<_> = tool_calls.into_iter().map(wire::ToolCallDelta::new).collect();
-        let content = (!text.is_empty() || calls.is_empty()).then_some(text);
-        let tool_calls = (!calls.is_empty()).then_some(calls);
-        let delta = MessageDelta { role: None, content, tool_calls };
+        let is_text = !text.is_empty() || calls.is_empty() && reasoning.is_empty();
+        let delta = MessageDelta {
+            role: None,
+            content: is_text.then_some(text),
+            reasoning_content: (!reasoning.is_empty()).then_some(reasoning),
+            tool_calls: (!calls.is_empty()).then_some(calls),
+        };
         ChatChunkChoice { index, delta, logprobs: self.logprobs(tokens), finish_reason: None }
     }
 
@@ -156,14 +203,20 @@ impl Form for ChatForm {
     }
 
     fn whole(&self, index: usize, gathered: Gathered) -> ChatChoice {
-        let Gathered { text, tool_calls, pieces, reason } = gathered;
+        let Gathered { reasoning, text, tool_calls, pieces, reason } = gathered;
         let calls: Vec<_> = tool_calls.into_iter().map(wire::ToolCall::new).collect();
         let tool_calls = (!calls.is_empty()).then_some(calls);
         // An answer that is calls and nothing else has no content.
         let content = (!text.is_empty() || tool_calls.is_none()).then_some(text);
         ChatChoice {
             index,
-            message: Message { role: "assistant", content, refusal: None, tool_calls },
+            message: Message {
+                role: "assistant",
+                content,
+                reasoning_content: (!reasoning.is_empty()).then_some(reasoning),
+                refusal: None,
+                tool_calls,
+            },
             logprobs: self.logprobs(pieces),
             finish_reason: finish_reason(reason),
         }

@@ -186,6 +186,9 @@ impl From<GenerationError> for ApiError {
                 Self::server("model_error", message)
             }
             GenerationError::Faulted { .. } => Self::server("model_faulted", message),
+            GenerationError::ReaderStuck => {
+                Self::new(StatusCode::REQUEST_TIMEOUT, INVALID, "reader_stuck", message)
+            }
             GenerationError::ShuttingDown => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
                 let error = Self::new(status, SERVER, "shutting_down", message);

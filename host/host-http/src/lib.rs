@@ -27,6 +27,7 @@ mod merge;
 mod messages;
 mod models;
 mod ollama;
+mod openapi;
 mod operations;
 mod page;
 mod plugins;

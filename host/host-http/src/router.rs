@@ -10,18 +10,20 @@ use crate::body::discard;
 use crate::error::ApiError;
 use crate::state::AppState;
 use crate::{
-    anthropic, chat, completions, embeddings, front, models, ollama, operations, page, plugins,
-    responses, tokens,
+    anthropic, chat, completions, embeddings, front, models, ollama, openapi, operations, page,
+    plugins, responses, tokens,
 };
 
 /// Every route, as the router and the metrics know it.
-const ROUTES: [&str; 29] = [
+pub(crate) const ROUTES: [&str; 32] = [
     "/",
     "/page/{*path}",
     "/favicon.svg",
     "/health",
     "/ready",
     "/metrics",
+    "/openapi.json",
+    "/docs",
     "/v1/models",
     "/v1/models/load",
     "/v1/models/unload",
@@ -41,6 +43,7 @@ const ROUTES: [&str; 29] = [
     "/api/show",
     "/api/chat",
     "/api/generate",
+    "/apply-template",
     "/tokenize",
     "/detokenize",
     "/v1/tokenize",
@@ -56,6 +59,8 @@ pub fn router(state: AppState) -> Router {
         .route("/health", get(operations::health))
         .route("/ready", get(operations::ready))
         .route("/metrics", get(operations::metrics))
+        .route("/openapi.json", get(openapi::document))
+        .route("/docs", get(openapi::page))
         .route("/v1/models", get(models::list))
         .route("/v1/models/load", post(models::load))
         .route("/v1/models/unload", post(models::unload))
@@ -75,6 +80,7 @@ pub fn router(state: AppState) -> Router {
         .route("/api/show", post(ollama::show))
         .route("/api/chat", post(ollama::chat))
         .route("/api/generate", post(ollama::generate))
+        .route("/apply-template", post(tokens::apply_template))
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .route("/v1/tokenize", post(tokens::tokenize))

@@ -3,11 +3,12 @@
 //! There is no standard: one form says `prompt` and adds special tokens unless told not to, another
 //! says `content` and adds none unless told to. Both are taken, and both kinds of answer are given.
 
+use axum::Json;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use host_generation::ServedModel;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::error::ApiError;
 use crate::fields::{Fields, kind};
@@ -93,6 +94,22 @@ pub(crate) async fn detokenize(
     .await?;
     let body = Detokenized { prompt: &text, content: &text, text: &text };
     Ok((wire::JSON, wire::to_json(&body)).into_response())
+}
+
+/// The prompt that a conversation becomes.
+pub(crate) async fn apply_template(
+    State(state): State<AppState>,
+    request: Request,
+) -> Result<Response, ApiError> {
+    let bytes = body::read(&state, request).await?;
+    let prompt = body::run_blocking(move || {
+        let object = body::parse(&bytes)?;
+        let fields = Fields::of_request(&object);
+        let generator = state.generator(fields.text("model")?)?;
+        Ok(generator.render_chat(&chat::chat_prompt(&fields)?)?)
+    })
+    .await?;
+    Ok(Json(json!({ "prompt": prompt })).into_response())
 }
 
 fn ids(model: &ServedModel, fields: &Fields<'_>) -> Result<Vec<u32>, ApiError> {

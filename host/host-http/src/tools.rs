@@ -32,7 +32,7 @@ pub(crate) fn tools(fields: &Fields<'_>) -> Result<Option<Tools>, ApiError> {
     let parallel =
         fields.value("parallel_tool_calls").is_none() || fields.flag("parallel_tool_calls")?;
     let choice = choice(fields, &offered)?.filter(|_| !offered.is_empty());
-    Ok(choice.map(|choice| Tools { offered, choice, parallel }))
+    Ok(choice.map(|choice| Tools { offered: offered.into(), choice, parallel }))
 }
 
 fn tool(index: usize, given: &Value) -> Result<Tool, ApiError> {

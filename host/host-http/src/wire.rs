@@ -42,11 +42,17 @@ pub(crate) struct Usage {
     pub(crate) completion_tokens: usize,
     pub(crate) total_tokens: usize,
     pub(crate) prompt_tokens_details: PromptDetails,
+    pub(crate) completion_tokens_details: CompletionDetails,
 }
 
 #[derive(Debug, Clone, Copy, Default, Serialize)]
 pub(crate) struct PromptDetails {
     pub(crate) cached_tokens: usize,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize)]
+pub(crate) struct CompletionDetails {
+    pub(crate) reasoning_tokens: usize,
 }
 
 /// A choice of a chat answer.
@@ -63,6 +69,9 @@ pub(crate) struct Message {
     pub(crate) role: &'static str,
     /// Null in an answer that only calls tools.
     pub(crate) content: Option<String>,
+    /// What the model thought before; not in OpenAI's API, but where most servers have it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reasoning_content: Option<String>,
     pub(crate) refusal: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool_calls: Option<Vec<ToolCall>>,
@@ -136,6 +145,8 @@ pub(crate) struct MessageDelta {
     pub(crate) role: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) content: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reasoning_content: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tool_calls: Option<Vec<ToolCallDelta>>,
 }

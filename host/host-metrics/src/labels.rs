@@ -16,6 +16,12 @@ pub(crate) struct ModelLabel {
     pub(crate) model: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct FinishLabels {
+    pub(crate) model: String,
+    pub(crate) reason: &'static str,
+}
+
 /// A family of counters or gauges, one for each model.
 pub(crate) fn model_family<M>(
     registry: &mut Registry,

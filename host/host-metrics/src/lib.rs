@@ -4,12 +4,18 @@
 //! report figures without knowing the metrics library, and no name is spelled twice. Updating is
 //! an atomic operation on a handle made beforehand. It serves nothing and reads no clock.
 
+#[cfg(test)]
+mod deploy;
 mod labels;
+mod locks;
 mod metrics;
 mod model;
 mod steps;
+mod vllm;
 
 pub use labels::PluginState;
+pub use locks::{Lock, LockMetrics, Mutex, RwLock};
 pub use metrics::{CONTENT_TYPE, Metrics};
-pub use model::{InFlight, ModelMetrics, Occupancy};
+pub use model::{CacheShape, Finish, InFlight, ModelMetrics, Occupancy};
+pub use parking_lot::{Condvar, MutexGuard};
 pub use steps::StepFigures;

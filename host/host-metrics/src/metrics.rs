@@ -12,6 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
 use crate::labels::{PluginLabel, PluginState, ReasonLabel, RequestLabels, StateLabel};
+use crate::locks::{Lock, LockCollector, LockMetrics, Locks};
 use crate::model::{ModelFamilies, ModelMetrics};
 
 /// Content type of [`Metrics::encode`].
@@ -26,6 +27,7 @@ pub struct Metrics {
 #[derive(Debug)]
 struct Inner {
     registry: Registry,
+    locks: Option<Arc<Locks>>,
     models: ModelFamilies,
     requests: Family<RequestLabels, Counter>,
     requests_rejected: Family<ReasonLabel, Counter>,
@@ -36,7 +38,19 @@ struct Inner {
 impl Metrics {
     /// Metrics that all stand at zero.
     pub fn new() -> Self {
+        Self::with(Some(Arc::default()))
+    }
+
+    /// The same, and locks are not counted.
+    pub fn without_locks() -> Self {
+        Self::with(None)
+    }
+
+    fn with(locks: Option<Arc<Locks>>) -> Self {
         let mut registry = Registry::default();
+        if let Some(locks) = locks.as_ref().filter(|_| cfg!(feature = "lock-metrics")) {
+            registry.register_collector(Box::new(LockCollector(Arc::clone(locks))));
+        }
         let models = ModelFamilies::register(&mut registry);
         // The encoder adds `_total` to the names of counters.
         let requests = Family::default();
@@ -50,7 +64,8 @@ impl Metrics {
         let plugins = Family::default();
         let help = "Files of the plugin folder by what became of them";
         registry.register("host_plugins", help, Family::clone(&plugins));
-        let inner = Inner { registry, models, requests, requests_rejected, plugin_faults, plugins };
+        let inner =
+            Inner { registry, locks, models, requests, requests_rejected, plugin_faults, plugins };
         let metrics = Self { inner: Arc::new(inner) };
         for state in PluginState::ALL {
             metrics.set_plugins(state, 0);
@@ -61,6 +76,11 @@ impl Metrics {
     /// The series of a loaded model; equal names share them.
     pub fn model(&self, name: &str) -> ModelMetrics {
         self.inner.models.model(name)
+    }
+
+    /// Where locks of this name are counted.
+    pub fn lock(&self, lock: Lock) -> LockMetrics {
+        LockMetrics::new(self.inner.locks.clone(), lock)
     }
 
     /// Counts an answered request. `route` is the route's pattern, never the path a client sent.
@@ -107,7 +127,7 @@ mod tests {
 
     use super::Metrics;
     use crate::labels::PluginState;
-    use crate::model::Occupancy;
+    use crate::model::{CacheShape, Finish, Occupancy};
     use crate::steps::StepFigures;
 
     /// A metrics page read back: type of each family, value of each series.
@@ -177,6 +197,11 @@ mod tests {
         model.add_completion_tokens(5);
         model.observe_time_to_first_token(Duration::from_millis(40));
         model.observe_time_per_output_token(Duration::from_millis(4));
+        model.observe_inter_token_latency(Duration::from_millis(8));
+        model.set_cache(CacheShape { block_size: 32, prefix_cache: true });
+        model.count_finished(Finish::Stop);
+        model.count_finished(Finish::Stop);
+        model.count_finished(Finish::Abort);
         model.observe_request_duration(Duration::from_secs(2));
         metrics.count_request("/v1/completions", 200);
         metrics.count_request("/v1/completions", 200);
@@ -200,9 +225,11 @@ mod tests {
             types.iter().filter(|(_, of)| *of == kind).map(|(name, _)| name.as_str()).collect()
         };
         let counters = [
+            "host_answers",
             "host_completion_tokens",
             "host_draft_tokens",
             "host_draft_tokens_accepted",
+            "host_lock_contended",
             "host_plugin_faults",
             "host_preemptions",
             "host_prefix_cache_hits",
@@ -212,6 +239,12 @@ mod tests {
             "host_requests_rejected",
             "host_restarts",
             "host_steps",
+            "vllm:generation_tokens",
+            "vllm:num_preemptions",
+            "vllm:prefix_cache_hits",
+            "vllm:prefix_cache_queries",
+            "vllm:prompt_tokens",
+            "vllm:request_success",
         ];
         assert_eq!(of("counter"), counters);
         let gauges = [
@@ -222,13 +255,23 @@ mod tests {
             "host_requests_in_flight",
             "host_requests_waiting",
             "host_sequences_running",
+            "vllm:cache_config_info",
+            "vllm:kv_cache_usage_perc",
+            "vllm:num_requests_running",
+            "vllm:num_requests_waiting",
         ];
         assert_eq!(of("gauge"), gauges);
         let histograms = [
             "gen_ai_server_request_duration_seconds",
             "gen_ai_server_time_per_output_token_seconds",
             "gen_ai_server_time_to_first_token_seconds",
+            "host_inter_token_latency_seconds",
+            "host_lock_wait_seconds",
             "host_step_duration_seconds",
+            "vllm:e2e_request_latency_seconds",
+            "vllm:inter_token_latency_seconds",
+            "vllm:request_time_per_output_token_seconds",
+            "vllm:time_to_first_token_seconds",
         ];
         assert_eq!(of("histogram"), histograms);
         assert_eq!(types.len(), counters.len() + gauges.len() + histograms.len());
@@ -260,6 +303,34 @@ mod tests {
         check(&metrics, r#"host_plugins{state="loaded"}"#, 5.0);
         check(&metrics, r#"host_plugins{state="refused"}"#, 0.0);
         check(&metrics, r#"host_plugins{state="quarantined"}"#, 0.0);
+    }
+
+    #[test]
+    fn the_same_is_there_under_the_names_of_vllm() {
+        let metrics = busy();
+        let model = |name: &str| format!(r#"vllm:{name}{{model_name="tiny"}}"#);
+        check(&metrics, &model("num_requests_running"), 2.0);
+        check(&metrics, &model("num_requests_waiting"), 3.0);
+        check(&metrics, &model("kv_cache_usage_perc"), 17.0 / 64.0);
+        check(&metrics, &model("prompt_tokens_total"), 11.0);
+        check(&metrics, &model("generation_tokens_total"), 5.0);
+        check(&metrics, &model("prefix_cache_queries_total"), 80.0);
+        check(&metrics, &model("prefix_cache_hits_total"), 64.0);
+        check(&metrics, &model("num_preemptions_total"), 1.0);
+        check(&metrics, &model("time_to_first_token_seconds_count"), 1.0);
+        check(&metrics, &model("inter_token_latency_seconds_sum"), 0.008);
+        check(&metrics, &model("e2e_request_latency_seconds_sum"), 2.0);
+        for (reason, count) in [("stop", 2.0), ("length", 0.0), ("abort", 1.0)] {
+            let labels = format!(r#"{{model_name="tiny",finished_reason="{reason}"}}"#);
+            check(&metrics, &format!("vllm:request_success_total{labels}"), count);
+            let labels = format!(r#"{{model="tiny",reason="{reason}"}}"#);
+            check(&metrics, &format!("host_answers_total{labels}"), count);
+        }
+        let labels = r#"{model_name="tiny",block_size="32",num_gpu_blocks="64",enable_prefix_caching="True"}"#;
+        check(&metrics, &format!("vllm:cache_config_info{labels}"), 1.0);
+        // A model that comes again goes on where it was.
+        metrics.model("tiny").add_prompt_tokens(1);
+        check(&metrics, &model("prompt_tokens_total"), 12.0);
     }
 
     #[test]

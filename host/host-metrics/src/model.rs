@@ -4,17 +4,20 @@
 //! than a millisecond and should not search a map for each figure. Series of a model exist from
 //! then on, with zeros, so that a rate can be computed from its first request.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use parking_lot::RwLock;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
-use crate::labels::{ModelLabel, model_family};
+use crate::labels::{FinishLabels, ModelLabel, model_family};
 use crate::steps::{StepCounters, StepFamilies, StepFigures};
+use crate::vllm::{KnownModels, VllmCollector};
 
 /// Upper bounds in seconds for one step or one token: 0.5 ms to 10 s.
 const TOKEN_BUCKETS: [f64; 14] =
@@ -43,6 +46,8 @@ impl MetricConstructor<Histogram> for Buckets {
 /// The families that carry the label `model`.
 #[derive(Debug)]
 pub(crate) struct ModelFamilies {
+    known: KnownModels,
+    finished: Family<FinishLabels, Counter>,
     requests_in_flight: Family<ModelLabel, Gauge>,
     requests_waiting: Family<ModelLabel, Gauge>,
     sequences_running: Family<ModelLabel, Gauge>,
@@ -54,6 +59,7 @@ pub(crate) struct ModelFamilies {
     steps: StepFamilies,
     step_duration: Histograms,
     time_to_first_token: Histograms,
+    inter_token_latency: Histograms,
     time_per_output_token: Histograms,
     request_duration: Histograms,
 }
@@ -74,12 +80,18 @@ impl ModelFamilies {
         let prompt_tokens = counter("host_prompt_tokens", "Prompt tokens of requests");
         let completion_tokens = counter("host_completion_tokens", "Tokens generated");
         let steps = StepFamilies::register(registry);
+        let finished = Family::default();
+        registry.register("host_answers", "Answers by why they ended", Family::clone(&finished));
+        let known = KnownModels::default();
+        registry.register_collector(Box::new(VllmCollector(KnownModels::clone(&known))));
         let mut histogram = |name: &str, help: &str, buckets: &'static [f64]| {
             let family = Histograms::new_with_constructor(Buckets(buckets));
             registry.register(name, help, family.clone());
             family
         };
         Self {
+            known,
+            finished,
             requests_in_flight,
             requests_waiting,
             sequences_running,
@@ -99,6 +111,11 @@ impl ModelFamilies {
                 "Time from a request to its first token",
                 &FIRST_TOKEN_BUCKETS,
             ),
+            inter_token_latency: histogram(
+                "host_inter_token_latency_seconds",
+                "Time between two tokens of an answer",
+                &TOKEN_BUCKETS,
+            ),
             time_per_output_token: histogram(
                 "gen_ai_server_time_per_output_token_seconds",
                 "Mean time per token of a request after its first",
@@ -114,7 +131,13 @@ impl ModelFamilies {
 
     pub(crate) fn model(&self, name: &str) -> ModelMetrics {
         let label = ModelLabel { model: name.to_owned() };
-        ModelMetrics {
+        let finished = Finish::ALL.map(|finish| {
+            let labels = FinishLabels { model: name.to_owned(), reason: finish.word() };
+            self.finished.get_or_create_owned(&labels)
+        });
+        let model = ModelMetrics {
+            finished,
+            cache: Arc::default(),
             requests_in_flight: self.requests_in_flight.get_or_create_owned(&label),
             requests_waiting: self.requests_waiting.get_or_create_owned(&label),
             sequences_running: self.sequences_running.get_or_create_owned(&label),
@@ -126,9 +149,13 @@ impl ModelFamilies {
             steps: self.steps.model(&label),
             step_duration: self.step_duration.get_or_create_owned(&label),
             time_to_first_token: self.time_to_first_token.get_or_create_owned(&label),
+            inter_token_latency: self.inter_token_latency.get_or_create_owned(&label),
             time_per_output_token: self.time_per_output_token.get_or_create_owned(&label),
             request_duration: self.request_duration.get_or_create_owned(&label),
-        }
+        };
+        let mut known = self.known.write();
+        // A model that is loaded again goes on with the series it had.
+        known.entry(name.to_owned()).or_insert(model).clone()
     }
 }
 
@@ -147,22 +174,57 @@ pub struct Occupancy {
     pub kv_blocks_total: usize,
 }
 
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finish {
+    /// It came to its end.
+    Stop,
+    /// It had all the tokens it may have.
+    Length,
+    /// Its reader left, or it failed.
+    Abort,
+}
+
+impl Finish {
+    pub(crate) const ALL: [Finish; 3] = [Finish::Stop, Finish::Length, Finish::Abort];
+
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Finish::Stop => "stop",
+            Finish::Length => "length",
+            Finish::Abort => "abort",
+        }
+    }
+}
+
+/// What a KV cache is like.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct CacheShape {
+    /// Tokens of a block.
+    pub block_size: usize,
+    /// Whether sequences share what they begin with.
+    pub prefix_cache: bool,
+}
+
 /// Handles to the series of one model; clones share them.
 #[derive(Debug, Clone)]
 pub struct ModelMetrics {
+    finished: [Counter; Finish::ALL.len()],
+    cache: Arc<RwLock<CacheShape>>,
     requests_in_flight: Gauge,
-    requests_waiting: Gauge,
-    sequences_running: Gauge,
+    pub(crate) requests_waiting: Gauge,
+    pub(crate) sequences_running: Gauge,
     kv_blocks_used: Gauge,
     kv_blocks_cached: Gauge,
     kv_blocks_total: Gauge,
-    prompt_tokens: Counter<u64, AtomicU64>,
-    completion_tokens: Counter<u64, AtomicU64>,
-    steps: StepCounters,
+    pub(crate) prompt_tokens: Counter<u64, AtomicU64>,
+    pub(crate) completion_tokens: Counter<u64, AtomicU64>,
+    pub(crate) steps: StepCounters,
     step_duration: Histogram,
-    time_to_first_token: Histogram,
-    time_per_output_token: Histogram,
-    request_duration: Histogram,
+    pub(crate) time_to_first_token: Histogram,
+    pub(crate) inter_token_latency: Histogram,
+    pub(crate) time_per_output_token: Histogram,
+    pub(crate) request_duration: Histogram,
 }
 
 impl ModelMetrics {
@@ -180,6 +242,16 @@ impl ModelMetrics {
         self.kv_blocks_used.set(signed(occupancy.kv_blocks_used));
         self.kv_blocks_cached.set(signed(occupancy.kv_blocks_cached));
         self.kv_blocks_total.set(signed(occupancy.kv_blocks_total));
+    }
+
+    /// Shows what the KV cache is like.
+    pub fn set_cache(&self, shape: CacheShape) {
+        *self.cache.write() = shape;
+    }
+
+    /// Counts an answer that has ended.
+    pub fn count_finished(&self, finish: Finish) {
+        self.finished[finish as usize].inc();
     }
 
     /// Counts a step of the engine.
@@ -203,6 +275,11 @@ impl ModelMetrics {
         self.time_to_first_token.observe(duration.as_secs_f64());
     }
 
+    /// Records the time between two tokens of an answer.
+    pub fn observe_inter_token_latency(&self, duration: Duration) {
+        self.inter_token_latency.observe(duration.as_secs_f64());
+    }
+
     /// Records the mean time per token of a request, its first left out.
     pub fn observe_time_per_output_token(&self, duration: Duration) {
         self.time_per_output_token.observe(duration.as_secs_f64());
@@ -211,6 +288,28 @@ impl ModelMetrics {
     /// Records the time from a request to the end of its answer.
     pub fn observe_request_duration(&self, duration: Duration) {
         self.request_duration.observe(duration.as_secs_f64());
+    }
+}
+
+/// What is shown under other names too.
+impl ModelMetrics {
+    pub(crate) fn finished(&self, finish: Finish) -> u64 {
+        self.finished[finish as usize].get()
+    }
+
+    /// The share of KV blocks that sequences hold.
+    pub(crate) fn kv_usage(&self) -> f64 {
+        self.kv_blocks_used.get() as f64 / self.kv_blocks_total.get().max(1) as f64
+    }
+
+    /// Tokens of a KV block, and blocks.
+    pub(crate) fn cache_shape(&self) -> (i64, i64) {
+        let block_size = i64::try_from(self.cache.read().block_size).unwrap_or(i64::MAX);
+        (block_size, self.kv_blocks_total.get())
+    }
+
+    pub(crate) fn has_prefix_cache(&self) -> bool {
+        self.cache.read().prefix_cache
     }
 }
 

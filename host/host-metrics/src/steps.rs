@@ -30,10 +30,10 @@ pub struct StepFigures {
 #[derive(Debug, Clone)]
 pub(crate) struct StepCounts<T> {
     steps: T,
-    preemptions: T,
+    pub(crate) preemptions: T,
     restarts: T,
-    prefix_queries: T,
-    prefix_hits: T,
+    pub(crate) prefix_queries: T,
+    pub(crate) prefix_hits: T,
     draft_tokens: T,
     accepted_tokens: T,
 }

@@ -23,6 +23,7 @@ mod weights;
 pub use calibrate::{Calibrated, Calibration, calibrate};
 pub use error::{LoadError, LoadErrorKind};
 pub use export::{Exported, export};
+pub use graph::{CallSyntax, ChatConventions, ReasoningForm, ToolCallForm};
 pub use importance::Importance;
 pub use load::{LoadedModel, SpecialTokens, load};
 pub use memory::MemoryPlan;

@@ -4,6 +4,7 @@ use crate::memory::{check_available, warn_without_huge_pages};
 use crate::prepare::with_session_request;
 use crate::summary::summarize;
 use crate::{LoadError, LoadOptions, ModelSession, ModelSummary, Prepared, Tokenizer, prepare};
+use graph::ChatConventions;
 use host_engine::{EmbeddingShape, EngineLimits};
 use host_loader::{Registry, Session};
 use plugin_api::CheckpointInfo;
@@ -28,6 +29,8 @@ pub struct LoadedModel {
     pub tokenizer: Tokenizer,
     /// Jinja text, if the checkpoint has one.
     pub chat_template: Option<String>,
+    /// How models of its family write tool calls and thoughts.
+    pub chat: ChatConventions,
     /// Tokens with a meaning of their own.
     pub special: SpecialTokens,
     /// Sizes the engine must keep.
@@ -104,6 +107,7 @@ pub fn load(
         special: SpecialTokens::new(prepared.info(), &tokenizer),
         tokenizer,
         chat_template: prepared.chat_template,
+        chat: prepared.graph.chat,
         limits,
         embedding: prepared.embedding,
     })

@@ -156,8 +156,7 @@ pub fn prepare(
         &architecture.build(checkpoint.info()).map_err(|source| plugin(&path, source))?,
     );
     fold_rope_divisors(&path, &checkpoint, &mut graph)?;
-    // Asked for: rotary positions go on past those of the training; learned ones are refused.
-    graph.context_length = graph.context_length.max(options.context_length.unwrap_or(0));
+    graph.context_length = graph.context_length.max(asked_context(&path, &graph, options));
     let embedding = embedding_shape(&path, &graph)?;
     let mut weights = Weights::find(&path, &checkpoint, &graph)?;
     if let Some(recipe) = &options.isq {
@@ -180,6 +179,20 @@ pub fn prepare(
     };
     prepared.memory = plan_memory(registry, &prepared, options)?;
     Ok(prepared)
+}
+
+/// The context length that was asked for, as far as the model reaches: rotary positions go on past
+/// those of the training, learned ones end.
+fn asked_context(path: &Path, graph: &Graph, options: &LoadOptions) -> usize {
+    let asked = options.context_length.unwrap_or(0);
+    match graph.learned_positions() {
+        Some(learned) if learned < asked => {
+            let path = path.display();
+            tracing::warn!(%path, asked, learned, "there are no positions beyond those learned");
+            learned
+        }
+        _ => asked,
+    }
 }
 
 /// The shape of an embedding model; none of one that generates.

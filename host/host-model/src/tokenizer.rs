@@ -13,6 +13,12 @@ use tokenizers::Tokenizer as Inner;
 /// Tokens of context that decide how the next one is spelled (a leading space, say).
 const CONTEXT_TOKENS: usize = 6;
 
+/// Most tokens that are spelled together.
+const TOKENS_KEPT_MAX: usize = 8 * CONTEXT_TOKENS;
+
+/// Most tokens that a character may be spread over, a byte each.
+const CHARACTER_TOKENS_MAX: usize = 4;
+
 /// A tokenizer could not be read or used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("tokenizer: {0}")]
@@ -103,6 +109,11 @@ impl Tokenizer {
         self.special.contains(&token)
     }
 
+    /// Every control token.
+    pub fn special_tokens(&self) -> impl Iterator<Item = u32> {
+        self.special.iter().copied()
+    }
+
     /// Tokens in the model's vocabulary.
     #[must_use]
     pub fn vocab_size(&self) -> usize {
@@ -137,12 +148,14 @@ impl Detokenizer {
     pub fn push(&mut self, token: u32) -> String {
         self.tokens.push(token);
         let text = self.tokenizer.decode(&self.tokens, true).unwrap_or_default();
-        // A replacement character at the end is a character whose other bytes are still to come.
-        if text.ends_with('\u{FFFD}') || !text.is_char_boundary(self.shown) {
+        // A replacement character at the end is a character whose other bytes are still to come,
+        // or bytes that never become one.
+        let is_open = text.ends_with('\u{FFFD}') || !text.is_char_boundary(self.shown);
+        if is_open && self.tokens.len() < TOKENS_KEPT_MAX {
             return String::new();
         }
         let new = text.get(self.shown..).unwrap_or_default().to_owned();
-        self.forget(text.len());
+        self.forget(&text);
         new
     }
 
@@ -154,11 +167,22 @@ impl Detokenizer {
     }
 
     /// Keeps only the tokens that the next one's spelling may depend on.
-    fn forget(&mut self, length: usize) {
-        self.shown = length;
-        if self.tokens.len() >= 2 * CONTEXT_TOKENS {
-            self.tokens.drain(..self.tokens.len() - CONTEXT_TOKENS);
-            self.shown = self.tokenizer.decode(&self.tokens, true).unwrap_or_default().len();
+    fn forget(&mut self, text: &str) {
+        self.shown = text.len();
+        let count = self.tokens.len();
+        if count < 2 * CONTEXT_TOKENS {
+            return;
+        }
+        // A cut inside a character would spoil the spelling of all bytes that follow it.
+        let last = count - CONTEXT_TOKENS;
+        for start in (last - CHARACTER_TOKENS_MAX..=last).rev() {
+            let kept = self.tokenizer.decode(&self.tokens[start..], true).unwrap_or_default();
+            // Bytes that make no characters at all are cut somewhere.
+            if text.ends_with(&kept) || count >= TOKENS_KEPT_MAX {
+                self.tokens.drain(..start);
+                self.shown = kept.len();
+                return;
+            }
         }
     }
 }
@@ -200,6 +224,38 @@ mod tests {
             "model": {{"type": "WordLevel", "unk_token": "a",
                        "vocab": {{"a": 0, "b": 1, "[CLS]": 2, "[SEP]": 3, "[PAD]": 4}}}}}}"#
         )
+    }
+
+    /// A tokenizer whose tokens are bytes.
+    fn bytes() -> Tokenizer {
+        let vocab: std::collections::BTreeMap<String, u32> =
+            (0..256).map(|byte| (format!("<0x{byte:02X}>"), byte)).collect();
+        let vocab = serde_json::to_string(&vocab).expect("a map of texts");
+        let json = format!(
+            r#"{{"version": "1.0", "added_tokens": [], "decoder": {{"type": "Sequence",
+                "decoders": [{{"type": "ByteFallback"}}, {{"type": "Fuse"}}]}},
+            "model": {{"type": "BPE", "byte_fallback": true, "vocab": {vocab}, "merges": []}}}}"#
+        );
+        Tokenizer::from_json(json.as_bytes(), 256).expect("it is valid")
+    }
+
+    #[test]
+    fn characters_of_many_tokens_are_spelled_however_many_there_are() {
+        let tokenizer = bytes();
+        let text = "a🦀🦀🦀ö🦀🦀🦀🦀🦀🦀🦀🦀€€€€€€€€€€€€🦀b".repeat(3);
+        let mut detokenizer = tokenizer.detokenizer(&[]);
+        let shown: String = text.bytes().map(|byte| detokenizer.push(byte.into())).collect();
+        assert_eq!(shown, text);
+    }
+
+    #[test]
+    fn bytes_that_make_no_character_are_bounded() {
+        let mut detokenizer = bytes().detokenizer(&[]);
+        for _ in 0..1000 {
+            detokenizer.push(0xF0);
+            detokenizer.push(u32::from(b'a'));
+            assert!(detokenizer.tokens.len() <= TOKENS_KEPT_MAX);
+        }
     }
 
     #[test]

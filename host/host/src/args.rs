@@ -159,6 +159,9 @@ pub(crate) struct ServeArgs {
     pub(crate) load: LoadArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
+    /// Do not count how long locks are waited for.
+    #[arg(long, env = "HOST_NO_LOCK_METRICS", hide_short_help = true)]
+    pub(crate) no_lock_metrics: bool,
 }
 
 /// The HTTP surface.

@@ -22,7 +22,8 @@ use tokio::net::TcpListener;
 pub(crate) fn serve(args: &ServeArgs) -> Result<(), Failure> {
     let http = &args.http;
     check_bind(http.bind, http.api_key.is_some(), http.insecure)?;
-    let (models, metrics) = (Models::default(), Metrics::new());
+    let metrics = if args.no_lock_metrics { Metrics::without_locks() } else { Metrics::new() };
+    let models = Models::default();
     let operator = Arc::new(Operator::new(&args.plugins, &args.load, metrics.clone())?);
     let options = HttpOptions {
         api_key: http.api_key.clone(),

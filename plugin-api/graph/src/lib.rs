@@ -7,6 +7,7 @@
 //! no file, tensor data or device.
 #![warn(missing_docs)]
 
+mod chat;
 mod draw;
 mod error;
 mod model;
@@ -15,6 +16,7 @@ mod op;
 mod passes;
 mod validate;
 
+pub use chat::{CallSyntax, ChatConventions, ReasoningForm, ToolCallForm};
 pub use error::GraphError;
 pub use model::{
     CacheSpec, GgufModel, Graph, LongRope, Node, Output, RopeTable, ValueId, Weight, WeightId,

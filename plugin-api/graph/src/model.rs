@@ -3,7 +3,7 @@
 //! It crosses the boundary as JSON, so it can be written from any language, stored and compared.
 //! It holds names and shapes of weights, never their data.
 
-use crate::{GraphError, OPSET, Op};
+use crate::{ChatConventions, GraphError, OPSET, Op};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -38,6 +38,9 @@ pub struct Graph {
     /// What a GGUF file of the model says about it, if the architecture knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gguf: Option<GgufModel>,
+    /// How models of the family write tool calls and thoughts.
+    #[serde(default, skip_serializing_if = "ChatConventions::is_empty")]
+    pub chat: ChatConventions,
 }
 
 /// The head of a GGUF file of a model.
@@ -189,6 +192,15 @@ impl Graph {
     #[must_use]
     pub fn long_above(&self) -> Option<usize> {
         self.rope_tables.iter().find_map(|table| Some(table.long.as_ref()?.above))
+    }
+
+    /// Positions that the model has learned one by one, if it has: there are no others.
+    #[must_use]
+    pub fn learned_positions(&self) -> Option<usize> {
+        self.nodes.iter().find_map(|node| match node.op {
+            Op::EmbedPosition { weight } => self.weights.get(weight)?.shape.first().copied(),
+            _ => None,
+        })
     }
 
     /// Writes the graph as JSON.

@@ -5,7 +5,7 @@
 
 use crate::tensor_names::{gguf_name, tensor_name};
 use crate::{CheckpointView, Error, Graph, RopeTable, Scheme};
-use graph::{CacheSpec, Node, OPSET, Op, Output, ValueId, Weight, WeightId};
+use graph::{CacheSpec, ChatConventions, Node, OPSET, Op, Output, ValueId, Weight, WeightId};
 
 /// A graph being written. Weights are asked for by role; the checkpoint's scheme tells the tensor.
 ///
@@ -52,6 +52,7 @@ impl<'a> GraphWriter<'a> {
             rope_tables: Vec::new(),
             nodes: Vec::new(),
             gguf: None,
+            chat: ChatConventions::default(),
         };
         Self { checkpoint, names: Vec::new(), layer: None, graph }
     }

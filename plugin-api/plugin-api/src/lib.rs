@@ -54,7 +54,10 @@ pub use embedding::{Embedding, EmbeddingDense, EmbeddingRows};
 pub use error::{Error, ErrorKind};
 #[doc(hidden)]
 pub use export::{Provider, export_root};
-pub use graph::{self, Activation, Graph, RopeStyle, RopeTable};
+pub use graph::{
+    self, Activation, CallSyntax, ChatConventions, Graph, ReasoningForm, RopeStyle, RopeTable,
+    ToolCallForm,
+};
 pub use graph_writer::{GraphWriter, Norm};
 #[doc(hidden)]
 pub use inventory;

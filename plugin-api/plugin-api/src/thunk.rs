@@ -71,6 +71,7 @@ pub(crate) const fn architecture<T: Architecture>() -> &'static ArchitectureV1 {
                 let architecture = (*name).to_owned();
                 built.gguf = built.gguf.or(Some(GgufModel { architecture, parameters }));
             }
+            built.chat = T::chat();
             crate::wire::write(graph, built.to_json()?.as_bytes());
             Ok(())
         })

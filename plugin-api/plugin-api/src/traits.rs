@@ -9,7 +9,7 @@ use crate::{
     CheckpointInfo, CheckpointView, Error, ErrorKind, Export, QuantizePlan, QuantizeRequest,
     RowSource,
 };
-use graph::Graph;
+use graph::{ChatConventions, Graph};
 use std::ops::Range;
 use std::path::Path;
 
@@ -28,6 +28,12 @@ pub trait Architecture: Sync + 'static {
     /// # Errors
     /// A hyper-parameter is missing or contradicts another, or a tensor is missing.
     fn build(checkpoint: &CheckpointView) -> Result<Graph, Error>;
+
+    /// How its models write tool calls and thoughts; which of these a checkpoint does is seen in
+    /// its chat template.
+    fn chat() -> ChatConventions {
+        ChatConventions::default()
+    }
 }
 
 /// Opens checkpoints of one file format.

@@ -7,8 +7,8 @@
 //! are here too.
 
 use plugin_api::{
-    Activation, Architecture, CheckpointView, Decoder, Embedding, Error, Graph, NormPlacement,
-    Scheme,
+    Activation, Architecture, CallSyntax, ChatConventions, CheckpointView, Decoder, Embedding,
+    Error, Graph, NormPlacement, Scheme, ToolCallForm,
 };
 
 /// Defaults of transformers' `Gemma2Config`.
@@ -104,6 +104,14 @@ impl Architecture for Gemma3 {
         // Rows that see later ones cannot answer with the next.
         let embedding = checkpoint.embedding()?.unwrap_or_else(Embedding::mean);
         decoder.bidirectional().embedding(embedding).build()
+    }
+
+    /// FunctionGemma's calls; the chat templates of the others know of no tools.
+    fn chat() -> ChatConventions {
+        let [before, quote] = ["call:", "<escape>"].map(str::to_owned);
+        let form = ToolCallForm::new("<start_function_call>", CallSyntax::Keyed { before, quote })
+            .around_each("<start_function_call>", "<end_function_call>");
+        ChatConventions { tool_calls: vec![form], reasoning: Vec::new() }
     }
 }
 

@@ -4,8 +4,10 @@
 //! Sources: transformers' `modeling_llama.py`, `modeling_mistral.py`, `modeling_phi3.py` and
 //! `modeling_starcoder2.py`; llama.cpp's `llama`, `phi3` and `starcoder2`.
 
-use plugin_api::{Activation, Architecture, CheckpointView, Decoder, Error, Graph};
-use plugin_api::{RopeStyle, Scheme};
+use plugin_api::{
+    Activation, Architecture, CallSyntax, ChatConventions, CheckpointView, Decoder, Error, Graph,
+    ReasoningForm, RopeStyle, Scheme, ToolCallForm,
+};
 
 /// The Llama family.
 #[derive(Debug)]
@@ -31,6 +33,25 @@ impl Architecture for Llama {
             .rope_style(style)
             .windows(|_| window)
             .build()
+    }
+
+    /// Mistral writes calls behind a control token: since the middle of 2025 each with its name
+    /// before its arguments, earlier as a list. Llama 3 writes a bare object, Hermes' Llamas as
+    /// Hermes does. Thoughts are those of Magistral and of what DeepSeek-R1 was distilled to.
+    fn chat() -> ChatConventions {
+        let json = |arguments: &str| CallSyntax::Json { arguments: arguments.to_owned() };
+        let named = ToolCallForm::new("[ARGS]", CallSyntax::Named { mark: "[ARGS]".to_owned() });
+        let list = ToolCallForm::new("[TOOL_CALLS]", json("arguments"));
+        let llama3 = ToolCallForm::new("\"parameters\": dictionary of", json("parameters"));
+        ChatConventions {
+            tool_calls: vec![
+                named.around_each("[TOOL_CALLS]", ""),
+                list.around_all("[TOOL_CALLS][", "]").between(", "),
+                llama3.between("; "),
+                ToolCallForm::hermes(),
+            ],
+            reasoning: vec![ReasoningForm::new("[THINK]", "[/THINK]"), ReasoningForm::think()],
+        }
     }
 }
 

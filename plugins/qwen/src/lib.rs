@@ -4,7 +4,10 @@
 //! Sources: transformers' `modeling_qwen2.py`, `modeling_qwen3.py`, `modeling_qwen2_moe.py` and
 //! `modeling_qwen3_moe.py`; llama.cpp's `qwen2`, `qwen3`, `qwen2moe` and `qwen3moe`.
 
-use plugin_api::{Architecture, CheckpointView, Decoder, Error, Experts, Graph, Scheme};
+use plugin_api::{
+    Architecture, CallSyntax, ChatConventions, CheckpointView, Decoder, Error, Experts, Graph,
+    ReasoningForm, Scheme, ToolCallForm,
+};
 
 /// Qwen 2 and 2.5.
 #[derive(Debug)]
@@ -17,6 +20,10 @@ impl Architecture for Qwen2 {
     fn build(checkpoint: &CheckpointView) -> Result<Graph, Error> {
         let (window, limit) = window(checkpoint)?;
         older(checkpoint)?.windows_by_kind(window, |layer| layer >= limit)?.build()
+    }
+
+    fn chat() -> ChatConventions {
+        chat()
     }
 }
 
@@ -31,6 +38,10 @@ impl Architecture for Qwen3 {
     fn build(checkpoint: &CheckpointView) -> Result<Graph, Error> {
         let (window, limit) = window(checkpoint)?;
         newer(checkpoint)?.windows_by_kind(window, |layer| layer >= limit)?.build()
+    }
+
+    fn chat() -> ChatConventions {
+        chat()
     }
 }
 
@@ -53,6 +64,10 @@ impl Architecture for Qwen2Moe {
         with_experts(older(checkpoint)?.windows_by_kind(window, sliding)?, checkpoint, experts)?
             .build()
     }
+
+    fn chat() -> ChatConventions {
+        chat()
+    }
 }
 
 /// Qwen 3 with experts.
@@ -70,6 +85,25 @@ impl Architecture for Qwen3Moe {
         experts.shared_width = None;
         let (window, _) = window(checkpoint)?;
         with_experts(newer(checkpoint)?.windows(|_| window), checkpoint, experts)?.build()
+    }
+
+    fn chat() -> ChatConventions {
+        chat()
+    }
+}
+
+/// Qwen 2.5 and 3 write calls as Hermes does, Qwen3-Coder between tags.
+fn chat() -> ChatConventions {
+    let coder = CallSyntax::Tagged {
+        function: ["<function=", ">\n", "</function>"].map(str::to_owned),
+        argument: ["<parameter=", ">\n", "\n</parameter>\n"].map(str::to_owned),
+    };
+    let coder = ToolCallForm::new("<function=", coder)
+        .around_each("<tool_call>\n", "\n</tool_call>")
+        .between("\n");
+    ChatConventions {
+        tool_calls: vec![coder, ToolCallForm::hermes()],
+        reasoning: vec![ReasoningForm::think()],
     }
 }
 

@@ -16,10 +16,10 @@ struct InTurn {
 }
 
 impl Constraint for InTurn {
-    fn allow(&mut self, allowed: &mut TokenSet) -> Result<(), String> {
+    fn allow(&mut self, allowed: &mut TokenSet) -> Result<bool, String> {
         let set = self.sets.get(self.at).ok_or("there is no further set")?;
         allowed.set_words(&[*set]);
-        Ok(())
+        Ok(true)
     }
 
     fn accept(&mut self, token: TokenId) -> Result<bool, String> {

@@ -165,7 +165,7 @@ fn texts_that_do_not_fit_are_refused() {
     // A step has 256 tokens.
     check(text(&"a".repeat(256)), "has 257 tokens and the model takes a text in one step");
     check(Prompt::Tokens(Vec::new()), "the text is empty");
-    check(Prompt::Tokens(vec![260]), "token 260, expected less than the vocabulary size 260");
+    check(Prompt::Tokens(vec![264]), "token 264, expected less than the vocabulary size 264");
     check(text(&"a".repeat(300 * 64 + 1)), "the prompt has 19201 bytes");
     let check = |texts: Vec<Vec<u32>>, expected: &str| {
         let error = embedder.embed(texts).expect_err("it must be refused");

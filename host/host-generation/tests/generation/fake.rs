@@ -6,24 +6,34 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use host_engine::{Batch, EngineLimits, StepError, StepModel};
 use host_generation::{Generator, ModelParts};
 use host_metrics::Metrics;
-use host_model::{ModelPlugins, ModelSummary, SpecialTokens, Tokenizer};
+use host_model::{ChatConventions, ModelPlugins, ModelSummary, SpecialTokens, Tokenizer};
 use serde_json::json;
 
 /// Begins each tokenized text.
 pub(crate) const BOS: u32 = 256;
 /// Ends a completion.
 pub(crate) const EOS: u32 = 257;
-pub(crate) const VOCAB_SIZE: usize = 260;
+pub(crate) const VOCAB_SIZE: usize = 264;
+/// Control tokens, the first of which has the id after EOS.
+const CONTROL: [&str; 6] = [
+    "<|turn|>",
+    "[TOOL_CALLS]",
+    "[ARGS]",
+    "<start_function_call>",
+    "<end_function_call>",
+    "<escape>",
+];
 /// What follows the most likely token at each place, with this much smaller logits.
 pub(crate) const RIVALS: [(u32, f32); 2] = [(b'~' as u32, 0.5), (b'#' as u32, 1.0)];
 
 /// Says `script` from position 0 on, then EOS.
 pub(crate) struct FakeModel {
-    script: Vec<u8>,
+    script: Vec<u32>,
     gate: Option<Receiver<()>>,
     /// Steps that still succeed, and the error of the one after them.
     fault: Option<(usize, StepError)>,
@@ -31,7 +41,8 @@ pub(crate) struct FakeModel {
 
 impl FakeModel {
     pub(crate) fn saying(script: &str) -> Self {
-        Self { script: script.as_bytes().to_vec(), gate: None, fault: None }
+        let script = tokenizer().encode(script, false).expect("bytes and control tokens");
+        Self { script, gate: None, fault: None }
     }
 
     /// Steps once for each unit sent; freely once the sender is gone.
@@ -60,7 +71,7 @@ impl StepModel for FakeModel {
         logits.fill(-10.0);
         for (row, logits) in batch.logit_rows.iter().zip(logits.chunks_mut(VOCAB_SIZE)) {
             let next = batch.positions[*row as usize] as usize + 1;
-            let token = self.script.get(next).map_or(EOS, |byte| u32::from(*byte));
+            let token = self.script.get(next).copied().unwrap_or(EOS);
             logits[token as usize] = 5.0;
             for (rival, behind) in RIVALS {
                 logits[rival as usize] = logits[rival as usize].max(5.0 - behind);
@@ -84,10 +95,12 @@ pub(crate) fn tokenizer() -> Tokenizer {
         json!({"id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false,
                "normalized": false, "special": true})
     };
+    let all = ["<s>", "</s>"].into_iter().chain(CONTROL);
+    let added: Vec<_> = (BOS..).zip(all).map(|(id, content)| special(id, content)).collect();
     let json = json!({
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
         "pre_tokenizer": null,
-        "added_tokens": [special(BOS, "<s>"), special(EOS, "</s>"), special(258, "<|turn|>")],
+        "added_tokens": added,
         "post_processor": {
             "type": "TemplateProcessing",
             "single": [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}],
@@ -152,6 +165,7 @@ pub(crate) fn parts(id: &str, limits: EngineLimits) -> ModelParts {
         },
         tokenizer: tokenizer(),
         chat_template: Some(CHAT_TEMPLATE.to_owned()),
+        chat: ChatConventions::default(),
         special: SpecialTokens {
             bos: Some(BOS),
             eos: vec![EOS],
@@ -159,6 +173,7 @@ pub(crate) fn parts(id: &str, limits: EngineLimits) -> ModelParts {
             eos_text: "</s>".to_owned(),
         },
         limits,
+        reader_patience: Duration::from_secs(60),
     }
 }
 

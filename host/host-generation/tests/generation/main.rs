@@ -12,3 +12,5 @@ mod fake_embedder;
 mod requests;
 #[cfg(test)]
 mod templates;
+#[cfg(test)]
+mod tool_forms;

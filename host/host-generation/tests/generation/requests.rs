@@ -43,9 +43,9 @@ fn read(stream: &mut GenerationStream) -> Vec<Answer> {
                 answer.tokens.extend(delta.tokens);
                 answer.token_count += delta.token_count;
             }
-            GenerationEvent::Finished { reason, completion_tokens, .. } => {
+            GenerationEvent::Finished { reason, tokens, .. } => {
                 answer.reason = Some(reason);
-                answer.completion_tokens = completion_tokens;
+                answer.completion_tokens = tokens.completion;
             }
             GenerationEvent::Failed { error, .. } => answer.error = Some(error),
         }
@@ -251,6 +251,33 @@ fn a_slow_reader_is_paused_and_misses_nothing() {
         assert_eq!(found.text, script);
         assert_eq!(found.reason, Some(FinishReason::Stop));
     }
+}
+
+#[test]
+fn a_stuck_reader_loses_its_place_to_others() {
+    let script: String = "ab".repeat(750);
+    let metrics = Metrics::new();
+    let limits = EngineLimits { sequences_max: 1, queue_max: 0, ..fake::limits() };
+    let mut parts = fake::parts("fake", limits);
+    parts.reader_patience = Duration::from_millis(50);
+    let model = FakeModel::saying(&script);
+    let generator = Generator::spawn_with(parts, model, metrics.clone()).expect("it starts");
+    let mut stuck = generator.submit(request()).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(10);
+    // There is one place, which the first has until it is given up.
+    let other = GenerationRequest { tokens_max: Some(5), ..request() };
+    let mut other = loop {
+        match generator.submit(other.clone()) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+        std::thread::yield_now();
+    };
+    assert_eq!(read(&mut other)[0].text, script[2..7]);
+    let found = read(&mut stuck).remove(0);
+    assert_eq!(found.error, Some(GenerationError::ReaderStuck));
+    assert!(script[2..].starts_with(&found.text) && !found.text.is_empty());
+    assert!(metrics.encode().contains("host_answers_total{model=\"fake\",reason=\"abort\"} 1\n"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 //! Both are made from the same events of the same blocks. A message has one choice.
 
 use axum::response::{IntoResponse, Response};
-use host_generation::GenerationEvent;
+use host_generation::{GenerationEvent, TokenCounts};
 use serde::Serialize;
 
 use super::blocks::{Blocks, gather};
@@ -35,16 +35,10 @@ async fn whole(mut job: Job<Blocks>) -> Result<Response, ApiError> {
     while let Some(event) = job.stream.next().await {
         match event {
             GenerationEvent::Delta { delta, .. } => events.extend(job.form.add(delta)),
-            GenerationEvent::Finished {
-                reason,
-                stop_sequence,
-                completion_tokens,
-                cached_tokens,
-                ..
-            } => {
+            GenerationEvent::Finished { reason, stop_sequence, tokens, .. } => {
                 events.extend(job.form.end());
                 message.ending = Ending::new(reason, stop_sequence);
-                message.usage = Usage::new(prompt, completion_tokens, cached_tokens);
+                message.usage = Usage::new(prompt, tokens);
             }
             GenerationEvent::Failed { error, .. } => return Err(error.into()),
         }
@@ -62,7 +56,7 @@ fn opening(head: &Head, prompt: usize) -> Message<'_> {
         model: &head.model,
         content: Vec::new(),
         ending: Ending::default(),
-        usage: Usage::new(prompt, 0, 0),
+        usage: Usage::new(prompt, TokenCounts::default()),
     }
 }
 
@@ -83,16 +77,10 @@ impl EventWriter for MessageWriter {
         }
         match event {
             GenerationEvent::Delta { delta, .. } => write_blocks(&self.blocks.add(delta), out),
-            GenerationEvent::Finished {
-                reason,
-                stop_sequence,
-                completion_tokens,
-                cached_tokens,
-                ..
-            } => {
+            GenerationEvent::Finished { reason, stop_sequence, tokens, .. } => {
                 write_blocks(&self.blocks.end(), out);
                 let delta = Ending::new(reason, stop_sequence);
-                let usage = Usage::new(self.prompt, completion_tokens, cached_tokens);
+                let usage = Usage::new(self.prompt, tokens);
                 write_message(&MessageEvent::Delta { delta, usage }, out);
             }
             GenerationEvent::Failed { error, .. } => {

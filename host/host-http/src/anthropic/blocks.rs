@@ -20,6 +20,7 @@ pub(super) struct Blocks {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
+    Thinking,
     Text,
     ToolUse,
 }
@@ -34,9 +35,14 @@ impl Blocks {
         for call in going_on {
             self.grow_input(call.arguments, &mut events);
         }
+        if !delta.reasoning.is_empty() {
+            self.open(Kind::Thinking, &mut events);
+            let delta = BlockDelta::Thinking { thinking: delta.reasoning };
+            events.push(BlockEvent::Delta { index: self.ended, delta });
+        }
         if !delta.text.is_empty() {
-            self.open_text(&mut events);
-            let delta = BlockDelta::TextDelta { text: delta.text };
+            self.open(Kind::Text, &mut events);
+            let delta = BlockDelta::Text { text: delta.text };
             events.push(BlockEvent::Delta { index: self.ended, delta });
         }
         for ToolCallDelta { name, arguments, .. } in new {
@@ -52,16 +58,22 @@ impl Blocks {
     pub(super) fn end(&mut self) -> Vec<BlockEvent> {
         let mut events = Vec::new();
         if self.ended == 0 && self.open.is_none() {
-            self.open_text(&mut events);
+            self.open(Kind::Text, &mut events);
         }
         self.close(&mut events);
         events
     }
 
-    fn open_text(&mut self, events: &mut Vec<BlockEvent>) {
-        if self.open != Some(Kind::Text) {
+    /// Opens a block of words, unless one of its kind is open.
+    fn open(&mut self, kind: Kind, events: &mut Vec<BlockEvent>) {
+        if self.open != Some(kind) {
+            let (text, signature) = (String::new(), String::new());
             self.close(events);
-            self.begin(Kind::Text, Block::Text { text: String::new() }, events);
+            let block = match kind {
+                Kind::Thinking => Block::Thinking { thinking: text, signature },
+                _ => Block::Text { text },
+            };
+            self.begin(kind, block, events);
         }
     }
 
@@ -72,7 +84,7 @@ impl Blocks {
 
     fn grow_input(&mut self, partial_json: String, events: &mut Vec<BlockEvent>) {
         if !partial_json.is_empty() {
-            let delta = BlockDelta::InputJsonDelta { partial_json };
+            let delta = BlockDelta::InputJson { partial_json };
             events.push(BlockEvent::Delta { index: self.ended, delta });
         }
     }
@@ -93,11 +105,15 @@ pub(super) fn gather(events: Vec<BlockEvent>) -> Vec<Block> {
         match (event, blocks.last_mut()) {
             (BlockEvent::Start { content_block, .. }, _) => blocks.push(content_block),
             (BlockEvent::Delta { delta, .. }, last) => match (delta, last) {
-                (BlockDelta::TextDelta { text: more }, Some(Block::Text { text })) => {
+                (BlockDelta::Text { text: more }, Some(Block::Text { text })) => {
                     text.push_str(&more);
                 }
-                (BlockDelta::InputJsonDelta { partial_json }, _) => json.push_str(&partial_json),
-                (BlockDelta::TextDelta { .. }, _) => {}
+                (
+                    BlockDelta::Thinking { thinking: more },
+                    Some(Block::Thinking { thinking, .. }),
+                ) => thinking.push_str(&more),
+                (BlockDelta::InputJson { partial_json }, _) => json.push_str(&partial_json),
+                (BlockDelta::Text { .. } | BlockDelta::Thinking { .. }, _) => {}
             },
             (BlockEvent::Stop { .. }, Some(Block::ToolUse { input, .. })) => {
                 // Arguments that were cut off by the token limit are no object, and cannot be sent.

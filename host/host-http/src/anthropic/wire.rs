@@ -2,7 +2,7 @@
 //!
 //! Plain shapes that are made by hand from the inner types. Nothing here reads a request.
 
-use host_generation::FinishReason;
+use host_generation::{FinishReason, TokenCounts};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -23,8 +23,19 @@ pub(super) struct Message<'a> {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(super) enum Block {
-    Text { text: String },
-    ToolUse { id: String, name: String, input: Map<String, Value> },
+    /// Nothing signs thoughts here; clients expect the field.
+    Thinking {
+        thinking: String,
+        signature: String,
+    },
+    Text {
+        text: String,
+    },
+    ToolUse {
+        id: String,
+        name: String,
+        input: Map<String, Value>,
+    },
 }
 
 /// Why an answer ended; nulls as long as it has not.
@@ -55,21 +66,25 @@ pub(super) struct Usage {
 }
 
 impl Usage {
-    pub(super) fn new(prompt: usize, completion: usize, cached: usize) -> Self {
+    pub(super) fn new(prompt: usize, tokens: TokenCounts) -> Self {
         Self {
-            input_tokens: prompt - cached,
-            output_tokens: completion,
-            cache_read_input_tokens: cached,
+            input_tokens: prompt - tokens.cached,
+            output_tokens: tokens.completion,
+            cache_read_input_tokens: tokens.cached,
         }
     }
 }
 
 /// What is new in a block.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type")]
 pub(super) enum BlockDelta {
-    TextDelta { text: String },
-    InputJsonDelta { partial_json: String },
+    #[serde(rename = "thinking_delta")]
+    Thinking { thinking: String },
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
 }
 
 /// An event about a block.

@@ -48,9 +48,9 @@ impl Answer {
     pub(super) fn take(&mut self, event: GenerationEvent) {
         match event {
             GenerationEvent::Delta { delta, .. } => self.gathered.add(delta),
-            GenerationEvent::Finished { reason, completion_tokens, .. } => {
+            GenerationEvent::Finished { reason, tokens, .. } => {
                 self.gathered.reason = reason;
-                self.tokens = Some(completion_tokens);
+                self.tokens = Some(tokens.completion);
             }
             GenerationEvent::Failed { .. } => {}
         }
@@ -82,14 +82,23 @@ impl Answer {
     /// The text that has not been sent, and these calls.
     fn part(&mut self, calls: &[ToolCallDelta]) -> Value {
         let text = std::mem::take(&mut self.gathered.text);
+        let thinking = std::mem::take(&mut self.gathered.reasoning);
         let mut body = json!({
             "model": self.head.model,
             "created_at": models::timestamp(self.head.created),
         });
         match self.endpoint {
-            Endpoint::Generate => body["response"] = text.into(),
+            Endpoint::Generate => {
+                body["response"] = text.into();
+                if !thinking.is_empty() {
+                    body["thinking"] = thinking.into();
+                }
+            }
             Endpoint::Chat => {
                 body["message"] = json!({"role": "assistant", "content": text});
+                if !thinking.is_empty() {
+                    body["message"]["thinking"] = thinking.into();
+                }
                 if !calls.is_empty() {
                     body["message"]["tool_calls"] = calls.iter().map(call).collect();
                 }
@@ -113,7 +122,8 @@ impl EventWriter for Answer {
             None => Vec::new(),
             Some(_) => std::mem::take(&mut self.gathered.tool_calls),
         };
-        if !self.gathered.text.is_empty() || !calls.is_empty() {
+        let has_words = !self.gathered.text.is_empty() || !self.gathered.reasoning.is_empty();
+        if has_words || !calls.is_empty() {
             write_line(&self.part(&calls), out);
         }
     }

@@ -49,7 +49,7 @@ impl Answer {
     pub(super) fn take(&mut self, event: GenerationEvent) {
         match event {
             GenerationEvent::Delta { delta, .. } => self.output.add(delta),
-            GenerationEvent::Finished { reason, completion_tokens, cached_tokens, .. } => {
+            GenerationEvent::Finished { reason, tokens, .. } => {
                 self.output.finish(reason);
                 if reason == FinishReason::Length {
                     self.response["incomplete_details"] = json!({"reason": "max_output_tokens"});
@@ -61,12 +61,12 @@ impl Answer {
                     "input_tokens": self.prompt_tokens,
                     // Clients that check types want a count of writes, which have no price here.
                     "input_tokens_details": {
-                        "cached_tokens": cached_tokens,
+                        "cached_tokens": tokens.cached,
                         "cache_write_tokens": 0,
                     },
-                    "output_tokens": completion_tokens,
-                    "output_tokens_details": {"reasoning_tokens": 0},
-                    "total_tokens": self.prompt_tokens + completion_tokens,
+                    "output_tokens": tokens.completion,
+                    "output_tokens_details": {"reasoning_tokens": tokens.reasoning},
+                    "total_tokens": self.prompt_tokens + tokens.completion,
                 });
             }
             GenerationEvent::Failed { error, .. } => {

@@ -3,6 +3,8 @@
 //! One item is made after the other, and an item is closed before the next is opened. Whole answers
 //! are made the same way and leave the events unread.
 
+use std::mem;
+
 use host_generation::{Delta, FinishReason};
 use serde_json::{Value, json};
 
@@ -31,6 +33,7 @@ struct Item {
 
 #[derive(Debug)]
 enum Content {
+    Reasoning(String),
     Text(String),
     Call { id: String, name: String, arguments: String },
 }
@@ -45,6 +48,10 @@ impl Output {
             delta.tool_calls.into_iter().partition(|call| call.name.is_none());
         for call in begun {
             self.append(&call.arguments);
+        }
+        if !delta.reasoning.is_empty() {
+            self.open_words(Content::Reasoning(String::new()));
+            self.append(&delta.reasoning);
         }
         if !delta.text.is_empty() {
             self.open_text();
@@ -75,6 +82,10 @@ impl Output {
         item.status = status;
         let (id, whole) = (item.id.clone(), item.to_json());
         match &item.content {
+            Content::Reasoning(text) => {
+                let text = json!({"item_id": id, "content_index": 0, "text": text});
+                self.tell("response.reasoning_text.done", text);
+            }
             Content::Text(text) => {
                 let text = json!({"item_id": id, "content_index": 0, "text": text, "logprobs": []});
                 let part = &whole["content"][0];
@@ -97,18 +108,26 @@ impl Output {
 
     /// What happened since this was asked last.
     pub(super) fn take_events(&mut self) -> Vec<Event> {
-        std::mem::take(&mut self.events)
+        mem::take(&mut self.events)
     }
 
     fn open_text(&mut self) {
-        let is_text = |item: &Item| matches!(item.content, Content::Text(_));
-        if self.items.last().is_some_and(is_text) {
+        self.open_words(Content::Text(String::new()));
+    }
+
+    /// Opens an item of words, unless one of its kind is open.
+    fn open_words(&mut self, content: Content) {
+        let kind = mem::discriminant(&content);
+        if self.items.last().is_some_and(|item| mem::discriminant(&item.content) == kind) {
             return;
         }
-        let item = Item::new("msg_", Content::Text(String::new()));
+        let is_text = matches!(content, Content::Text(_));
+        let item = Item::new(if is_text { "msg_" } else { "rs_" }, content);
         let part = json!({"item_id": item.id, "content_index": 0, "part": text_part("")});
         self.open(item);
-        self.tell("response.content_part.added", part);
+        if is_text {
+            self.tell("response.content_part.added", part);
+        }
     }
 
     fn open(&mut self, item: Item) {
@@ -123,6 +142,11 @@ impl Output {
         let Some(item) = self.items.last_mut().filter(|_| !more.is_empty()) else { return };
         let id = &item.id;
         let (kind, body) = match &mut item.content {
+            Content::Reasoning(text) => {
+                text.push_str(more);
+                let body = json!({"item_id": id, "content_index": 0, "delta": more});
+                ("response.reasoning_text.delta", body)
+            }
             Content::Text(text) => {
                 text.push_str(more);
                 let body =
@@ -153,6 +177,12 @@ impl Item {
     fn to_json(&self) -> Value {
         let Self { id, status, content } = self;
         match content {
+            Content::Reasoning(text) => {
+                let parts = json!([{"type": "reasoning_text", "text": text}]);
+                let parts = if *status == OPEN { json!([]) } else { parts };
+                json!({"type": "reasoning", "id": id, "summary": [], "content": parts,
+                       "status": status})
+            }
             Content::Text(text) => {
                 // The part of an open item comes in events of its own.
                 let parts = if *status == OPEN { json!([]) } else { json!([text_part(text)]) };

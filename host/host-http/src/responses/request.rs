@@ -47,6 +47,9 @@ pub(super) fn to_chat(fields: &Fields<'_>) -> Result<Map<String, Value>, ApiErro
         let tools: Vec<Value> = list.iter().enumerate().map(tool).collect::<Result<_, _>>()?;
         set("tools", tools.into());
     }
+    if let Some(effort) = reasoning_effort(fields)? {
+        set("reasoning_effort", effort.into());
+    }
     if let Some(format) = response_format(fields)? {
         set("response_format", format);
     }
@@ -55,7 +58,8 @@ pub(super) fn to_chat(fields: &Fields<'_>) -> Result<Map<String, Value>, ApiErro
 
 /// The name that a field of the chat request has here.
 pub(super) fn own_name(param: &str) -> String {
-    const NAMES: [(&str, &str); 4] = [
+    const NAMES: [(&str, &str); 5] = [
+        ("reasoning_effort", "reasoning.effort"),
         ("messages", "input"),
         ("max_completion_tokens", "max_output_tokens"),
         ("response_format.json_schema", "text.format"),
@@ -64,6 +68,13 @@ pub(super) fn own_name(param: &str) -> String {
     let renamed = |(chat, own)| param.strip_prefix(chat).map(|rest| format!("{own}{rest}"));
     let name = NAMES.into_iter().find_map(renamed);
     name.unwrap_or_else(|| param.replacen("].function", "]", 1))
+}
+
+fn reasoning_effort<'a>(fields: &Fields<'a>) -> Result<Option<&'a str>, ApiError> {
+    match fields.value("reasoning") {
+        None => Ok(None),
+        Some(reasoning) => Fields::of_object(reasoning, "reasoning")?.text("effort"),
+    }
 }
 
 /// Chat has what concerns the function in an object of its own.

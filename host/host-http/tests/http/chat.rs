@@ -52,6 +52,9 @@ async fn a_whole_answer_has_the_shape_of_openai() {
             "total_tokens": 27,
             "prompt_tokens_details": {
               "cached_tokens": 0
+            },
+            "completion_tokens_details": {
+              "reasoning_tokens": 0
             }
           }
         }
@@ -81,7 +84,8 @@ async fn the_last_chunk_tells_usage_when_asked() {
     assert_eq!(last["choices"], json!([]));
     let expected = json!({
         "prompt_tokens": CHAT_TOKENS, "completion_tokens": 4, "total_tokens": CHAT_TOKENS + 4,
-        "prompt_tokens_details": {"cached_tokens": 0}
+        "prompt_tokens_details": {"cached_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     });
     assert_eq!(last["usage"], expected);
     let plain = saying("hey").events(PATH, &chat(json!({"stream_options": null}))).await;
@@ -154,7 +158,7 @@ async fn logprobs_have_the_shape_of_openai() {
           "content": [
             {
               "token": "�",
-              "logprob": -0.6803095,
+              "logprob": -0.68031013,
               "bytes": [
                 195
               ],
@@ -162,7 +166,7 @@ async fn logprobs_have_the_shape_of_openai() {
               "top_logprobs": [
                 {
                   "token": "�",
-                  "logprob": -0.6803095,
+                  "logprob": -0.68031013,
                   "bytes": [
                     195
                   ],
@@ -170,7 +174,7 @@ async fn logprobs_have_the_shape_of_openai() {
                 },
                 {
                   "token": "~",
-                  "logprob": -1.1803095,
+                  "logprob": -1.1803101,
                   "bytes": [
                     126
                   ],

@@ -37,6 +37,9 @@ async fn a_whole_answer_has_the_shape_of_openai() {
             "total_tokens": 9,
             "prompt_tokens_details": {
               "cached_tokens": 0
+            },
+            "completion_tokens_details": {
+              "reasoning_tokens": 0
             }
           }
         }
@@ -74,21 +77,21 @@ async fn echo_with_logprobs_scores_the_prompt() {
           ],
           "token_logprobs": [
             null,
-            -0.68030965,
-            -15.680309,
-            -0.68030965
+            -0.68031025,
+            -15.68031,
+            -0.68031025
           ],
           "top_logprobs": [
             null,
             {
-              "x": -0.68030965
+              "x": -0.68031025
             },
             {
-              "*": -0.6803098,
-              "y": -15.680309
+              "*": -0.68031037,
+              "y": -15.68031
             },
             {
-              "z": -0.68030965
+              "z": -0.68031025
             }
           ],
           "text_offset": [

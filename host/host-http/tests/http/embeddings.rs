@@ -136,7 +136,7 @@ async fn bad_requests_are_refused_by_name() {
         (json!({"input": []}), "invalid_value", "input", "expected at least one"),
         (json!({"input": [["a"]]}), "invalid_type", "input", "input is a string"),
         (json!({"input": [[]]}), "invalid_value", "input", "the text is empty"),
-        (json!({"input": [[1], [260]]}), "invalid_value", "input[1]", "token 260"),
+        (json!({"input": [[1], [264]]}), "invalid_value", "input[1]", "token 264"),
         (json!({"input": ["a", long]}), "invalid_value", "input[1]", "257 tokens"),
         (json!({"input": "a".repeat(2048)}), "context_length_exceeded", "input", "2049"),
         (json!({"input": "a".repeat(200_000)}), "context_length_exceeded", "input", "200000"),

@@ -27,8 +27,12 @@ mod grammar;
 #[cfg(test)]
 mod ollama;
 #[cfg(test)]
+mod openapi;
+#[cfg(test)]
 mod operations;
 mod page;
+#[cfg(test)]
+mod reasoning;
 #[cfg(test)]
 mod responses;
 #[cfg(test)]

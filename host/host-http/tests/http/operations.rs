@@ -43,7 +43,7 @@ async fn models_are_listed_with_what_serves_them() {
                 },
                 "parameters": 12,
                 "context_length": 2048,
-                "vocab_size": 260,
+                "vocab_size": 264,
                 "weights_bytes": 48,
                 "kv_bytes": 64,
                 "kv_dtype": "f32",

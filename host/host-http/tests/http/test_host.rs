@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use host_generation::{Models, ServedModel};
+use host_generation::{Generator, Models, ServedModel};
 use host_http::{Admin, AdminError, AppState, HttpOptions, router};
 use host_loader::{PluginReport, PluginState};
 use host_metrics::Metrics;
-use host_model::LoadErrorKind;
+use host_model::{LoadErrorKind, ReasoningForm};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -103,6 +103,20 @@ impl TestHost {
     pub(crate) fn serving(model: FakeModel) -> Self {
         let host = Self::empty(HttpOptions::default());
         host.state.models().insert(fake::generator("fake", model, &host.metrics));
+        host
+    }
+
+    /// The model `fake`, which thinks before it answers. Its template shows the variables that say
+    /// how much.
+    pub(crate) fn thinking(script: &str) -> Self {
+        let mut parts = fake::parts("fake", fake::limits());
+        let effort = "{{ enable_thinking }} {{ reasoning_effort }}{# </think> #}";
+        parts.chat_template = Some(format!("{}{effort}", fake::CHAT_TEMPLATE));
+        parts.chat.reasoning = vec![ReasoningForm::think()];
+        let host = Self::empty(HttpOptions::default());
+        let model = FakeModel::saying(script);
+        let generator = Generator::spawn_with(parts, model, host.metrics.clone());
+        host.state.models().insert(generator.expect("the limits agree"));
         host
     }
 

@@ -49,6 +49,7 @@ fn tiny() -> Graph {
             node(linear(0), &[6]),
         ],
         gguf: None,
+        chat: graph::ChatConventions::default(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Graphs with their weights: one built op by op over a few given rows, one random decoder.
 
-use graph::{CacheSpec, Graph, Node, OPSET, Op, Output, ValueId, Weight, WeightId};
+use graph::{
+    CacheSpec, ChatConventions, Graph, Node, OPSET, Op, Output, ValueId, Weight, WeightId,
+};
 use plugin_api::{CheckpointView, Decoder, WeightData};
 use plugin_testkit::DecoderCheckpoint;
 use serde_json::json;
@@ -25,6 +27,7 @@ impl Model {
             rope_tables: Vec::new(),
             nodes: Vec::new(),
             gguf: None,
+            chat: ChatConventions::default(),
         };
         let mut model = Self { graph, values: Vec::new() };
         let weight = model.weight(&[rows.len(), rows[0].len()], &rows.concat());

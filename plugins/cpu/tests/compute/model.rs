@@ -2,8 +2,8 @@
 
 use crate::rng::Rng;
 use graph::{
-    Activation, CacheSpec, Expert, Graph, Node, OPSET, Op, Output, RopeStyle, RopeTable, ValueId,
-    Weight, WeightId,
+    Activation, CacheSpec, ChatConventions, Expert, Graph, Node, OPSET, Op, Output, RopeStyle,
+    RopeTable, ValueId, Weight, WeightId,
 };
 use plugin_api::WeightData;
 
@@ -32,6 +32,7 @@ impl Model {
                 rope_tables: Vec::new(),
                 nodes: Vec::new(),
                 gguf: None,
+                chat: ChatConventions::default(),
             },
             data: Vec::new(),
             values: Vec::new(),

@@ -150,3 +150,15 @@ fn bert_embeds_by_mean() {
     let Some(folder) = shared("models", "a BERT with mean pooling") else { return };
     check(&folder, "bert-mean");
 }
+
+/// A flag that is meant for another model does not keep this one from its service.
+#[test]
+fn learned_positions_end_where_they_end() {
+    let plugins = PluginFolder::with(SHIPPED);
+    let model = format!("bert={}", text(&data("bert-cls/hf")));
+    let arguments = ["--model", &*model, "--context-length", "4096"];
+    let host = TestHost::serve(plugins.path(), &arguments);
+    let shown = host.client().get("/v1/models/bert").ok();
+    assert_eq!(shown["max_model_len"], 64, "{shown}");
+    assert!(host.log().contains("no positions beyond those learned"), "{}", host.log());
+}

@@ -1,20 +1,12 @@
-//! Reads the JSON object of a call character by character.
+//! Reads a call that is one JSON object, character by character.
 //!
 //! Only the object's own members matter, and of those the name and the arguments; the rest is
 //! skipped. It keeps no text but what has not been taken.
 
-/// How far an object is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Progress {
-    More,
-    /// The character ended the object.
-    Whole,
-    /// It is no object of a call.
-    Malformed,
-}
+use super::{Progress, Reader};
 
 #[derive(Debug, Default)]
-pub(super) struct Scanner {
+pub(super) struct JsonReader {
     /// Open braces and brackets.
     depth: usize,
     string: Option<Escape>,
@@ -36,17 +28,12 @@ enum Escape {
     Yes,
 }
 
-impl Scanner {
-    /// Whether the name is known, and with it something to give out.
-    pub(super) fn has_begun(&self) -> bool {
-        self.name.is_some()
+impl Reader for JsonReader {
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref()
     }
 
-    pub(super) fn name(&self) -> &str {
-        self.name.as_deref().unwrap_or_default()
-    }
-
-    pub(super) fn take_arguments(&mut self) -> String {
+    fn take_arguments(&mut self) -> String {
         if self.whole && !self.has_arguments {
             self.has_arguments = true;
             return "{}".to_owned();
@@ -54,7 +41,7 @@ impl Scanner {
         std::mem::take(&mut self.arguments)
     }
 
-    pub(super) fn push(&mut self, c: char) -> Progress {
+    fn push(&mut self, c: char) -> Progress {
         if self.depth == 0 {
             return match c {
                 '{' => {
@@ -76,7 +63,9 @@ impl Scanner {
         }
         self.push_outside_strings(c)
     }
+}
 
+impl JsonReader {
     fn push_outside_strings(&mut self, c: char) -> Progress {
         match c {
             '"' => {
