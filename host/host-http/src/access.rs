@@ -13,7 +13,10 @@ use crate::keys::ApiKeys;
 use crate::state::HttpOptions;
 
 /// Paths that anyone may read: they tell a monitor or a browser nothing it must not know.
-const OPEN_PATHS: [&str; 2] = ["/", "/health"];
+const OPEN_PATHS: [&str; 3] = ["/", "/favicon.svg", "/health"];
+
+/// The page's files, which are the same on every host.
+const OPEN_FOLDER: &str = "/page/";
 
 /// Why an address must not be listened on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +91,7 @@ pub(crate) fn check_key(
 
 /// Whether anyone may read a path.
 pub(crate) fn is_open(path: &str) -> bool {
-    OPEN_PATHS.contains(&path)
+    OPEN_PATHS.contains(&path) || path.starts_with(OPEN_FOLDER)
 }
 
 /// The name in `name:port`, brackets taken off.

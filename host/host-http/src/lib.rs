@@ -34,6 +34,7 @@ mod models;
 mod ollama;
 mod openapi;
 mod operations;
+mod page;
 mod plugins;
 mod prompts;
 mod rate_limit;

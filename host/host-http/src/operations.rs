@@ -1,21 +1,15 @@
-//! What monitors and browsers ask for: health, readiness, metrics, and a page for people.
+//! What monitors ask for: health, readiness and metrics.
 
 use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use host_loader::PluginState;
 use serde_json::{Value, json};
 
 use crate::body::run_blocking;
 use crate::error::ApiError;
 use crate::state::AppState;
-
-const PAGE: &str = include_str!("../assets/index.html");
-
-/// The page brings its own script and style and talks to this host only.
-const PAGE_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; \
-     script-src 'unsafe-inline'; connect-src 'self'; base-uri 'none'; form-action 'none'";
 
 /// The process is alive. Also tells what does not serve, and why.
 pub(crate) async fn health(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
@@ -59,10 +53,4 @@ fn is_ready(state: &AppState) -> bool {
 pub(crate) async fn metrics(State(state): State<AppState>) -> Response {
     let content_type = HeaderValue::from_static(host_metrics::CONTENT_TYPE);
     ([(header::CONTENT_TYPE, content_type)], state.metrics().encode()).into_response()
-}
-
-/// The page for people.
-pub(crate) async fn page() -> Response {
-    let policy = HeaderValue::from_static(PAGE_POLICY);
-    ([(header::CONTENT_SECURITY_POLICY, policy)], Html(PAGE)).into_response()
 }

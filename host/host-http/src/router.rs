@@ -12,12 +12,14 @@ use crate::front::Front;
 use crate::state::AppState;
 use crate::{
     anthropic, chat, completions, embeddings, front, loads, models, ollama, openapi, operations,
-    plugins, responses, tokens,
+    page, plugins, responses, tokens,
 };
 
 /// Every route, as the router and the metrics know it.
-pub(crate) const ROUTES: [&str; 28] = [
+pub(crate) const ROUTES: [&str; 32] = [
     "/",
+    "/page/{*path}",
+    "/favicon.svg",
     "/health",
     "/ready",
     "/metrics",
@@ -29,6 +31,8 @@ pub(crate) const ROUTES: [&str; 28] = [
     "/v1/models/{*id}",
     "/v1/plugins",
     "/v1/plugins/rescan",
+    "/v1/plugins/disable",
+    "/v1/plugins/enable",
     "/v1/chat/completions",
     "/v1/completions",
     "/v1/responses",
@@ -50,7 +54,9 @@ pub(crate) const ROUTES: [&str; 28] = [
 /// The whole surface.
 pub fn router(state: AppState) -> Router {
     Router::new()
-        .route("/", get(operations::page))
+        .route("/", get(page::document))
+        .route("/page/{*path}", get(page::file))
+        .route("/favicon.svg", get(page::icon))
         .route("/health", get(operations::health))
         .route("/ready", get(operations::ready))
         .route("/metrics", get(operations::metrics))
@@ -62,6 +68,8 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/models/{*id}", get(models::show))
         .route("/v1/plugins", get(plugins::list))
         .route("/v1/plugins/rescan", post(plugins::rescan))
+        .route("/v1/plugins/disable", post(plugins::disable))
+        .route("/v1/plugins/enable", post(plugins::enable))
         .route("/v1/chat/completions", post(chat::chat))
         .route("/v1/completions", post(completions::completions))
         .route("/v1/responses", post(responses::responses))

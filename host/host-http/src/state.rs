@@ -30,6 +30,10 @@ pub trait Admin: Send + Sync + 'static {
     /// Looks at the plugin folders again.
     fn rescan(&self) -> Vec<PluginReport>;
 
+    /// Switches a plugin off or on for models that are loaded from now on. None: there is no such
+    /// plugin to switch.
+    fn set_plugin_enabled(&self, name: &str, enabled: bool) -> Option<Vec<PluginReport>>;
+
     /// Loads a model under the checkpoint's id and starts its engine.
     ///
     /// # Errors

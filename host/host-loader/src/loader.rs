@@ -1,7 +1,8 @@
 //! The scan: every file of the plugin folders, from candidate to provider or to a reason.
 //!
 //! A scan never fails and never ends the host. What is loaded stays loaded; a rescan adds new
-//! files, takes changed ones again and stops routing to those that are gone.
+//! files, takes changed ones again and stops routing to those that are gone. A plugin that the
+//! operator disabled is treated as one that is not there, until this process ends.
 
 use crate::candidate::{self, Fingerprint};
 use crate::needs::first_unmet;
@@ -9,9 +10,9 @@ use crate::open::{self, OpenPlugin};
 use crate::report::printable;
 use crate::verdicts::{Verdict, Verdicts};
 use crate::{PluginReport, PluginState, Refusal, Registry, inspect, probe};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 /// Children that probe at the same time.
@@ -38,9 +39,21 @@ pub struct LoaderOptions {
 #[derive(Debug)]
 pub struct Loader {
     options: LoaderOptions,
-    /// Every library this process has opened. Locked by a scan for its whole length.
-    opened: Mutex<Opened>,
+    /// Locked by a scan for its whole length.
+    known: Mutex<Known>,
     registry: RwLock<Arc<Registry>>,
+}
+
+/// What a snapshot is made of.
+#[derive(Debug, Default)]
+struct Known {
+    /// Every library this process has opened.
+    opened: Opened,
+    /// What the last scan found, whether it may be used or not.
+    found: Vec<Found>,
+    reports: Vec<PluginReport>,
+    /// Names of plugins that are not to be used.
+    disabled: BTreeSet<String>,
 }
 
 /// Libraries by the hash of their file.
@@ -70,7 +83,7 @@ impl Loader {
     /// A loader that has scanned nothing yet.
     #[must_use]
     pub fn new(options: LoaderOptions) -> Self {
-        Self { options, opened: Mutex::default(), registry: RwLock::default() }
+        Self { options, known: Mutex::default(), registry: RwLock::default() }
     }
 
     /// The newest snapshot.
@@ -87,14 +100,40 @@ impl Loader {
 
     /// Scans the folders and makes a new snapshot.
     pub fn scan(&self) -> Arc<Registry> {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.known();
         let (files, mut reports) = self.files();
-        let mut plugins: Vec<Found> = Vec::new();
-        for candidate in self.judge(files, &opened) {
-            let (report, plugin) = load(candidate, &plugins, &mut opened);
+        let mut found: Vec<Found> = Vec::new();
+        for candidate in self.judge(files, &known.opened) {
+            let (report, plugin) = load(candidate, &found, &mut known.opened);
             reports.push(report);
-            plugins.extend(plugin);
+            found.extend(plugin);
         }
+        (known.found, known.reports) = (found, reports);
+        self.publish(&known)
+    }
+
+    /// Switches a plugin off, or on again, and makes a new snapshot of what the last scan found.
+    /// None: no plugin of that name is there to be switched.
+    pub fn set_enabled(&self, name: &str, enabled: bool) -> Option<Arc<Registry>> {
+        let mut known = self.known();
+        known.found.iter().find(|(_, plugin)| plugin.open.manifest.name == name)?;
+        if enabled {
+            known.disabled.remove(name);
+        } else {
+            known.disabled.insert(name.to_owned());
+        }
+        tracing::info!(plugin = name, enabled, "plugin switched");
+        Some(self.publish(&known))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes the snapshot that is answered from now on.
+    fn publish(&self, known: &Known) -> Arc<Registry> {
+        let (mut plugins, mut reports) = (known.found.clone(), known.reports.clone());
+        drop_disabled(&mut plugins, &mut reports, &known.disabled);
         drop_unmet_needs(&mut plugins, &mut reports);
         let removed = gone(&self.registry(), &reports);
         reports.extend(removed);
@@ -107,9 +146,9 @@ impl Loader {
     /// Says what a scan would make of one file, without using it.
     #[must_use]
     pub fn check(&self, file: &Path) -> PluginReport {
-        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        match self.judge(vec![file.to_owned()], &opened).pop() {
-            Some(candidate) => load(candidate, &[], &mut opened).0,
+        let mut known = self.known();
+        match self.judge(vec![file.to_owned()], &known.opened).pop() {
+            Some(candidate) => load(candidate, &[], &mut known.opened).0,
             None => unreachable!("one file in, one candidate out"),
         }
     }
@@ -218,8 +257,8 @@ fn load(
     });
     match plugin {
         Ok(plugin) => {
-            let manifest = &plugin.open.manifest;
-            (PluginReport::loaded(&file, sha256, manifest, plugin.load_us), Some((file, plugin)))
+            let report = PluginReport::loaded(&file, sha256, &plugin.open, plugin.load_us);
+            (report, Some((file, plugin)))
         }
         Err(refusal) => {
             let report = PluginReport::refused(&file, sha256, &refusal);
@@ -250,6 +289,20 @@ fn open_here(
     Ok(Arc::new(LoadedPlugin { open, print, load_us }))
 }
 
+/// Takes out plugins that the operator does not want.
+fn drop_disabled(
+    plugins: &mut Vec<Found>,
+    reports: &mut [PluginReport],
+    disabled: &BTreeSet<String>,
+) {
+    plugins.retain(|(_, plugin)| !disabled.contains(&plugin.open.manifest.name));
+    for report in reports.iter_mut() {
+        if report.state == PluginState::Loaded && disabled.contains(&report.name) {
+            *report = PluginReport::disabled(report);
+        }
+    }
+}
+
 /// Takes out plugins that need what is not there, until no more have to go.
 fn drop_unmet_needs(plugins: &mut Vec<Found>, reports: &mut [PluginReport]) {
     loop {
@@ -265,8 +318,10 @@ fn drop_unmet_needs(plugins: &mut Vec<Found>, reports: &mut [PluginReport]) {
 
 /// Rows of plugins that were loaded from files that are no longer there.
 fn gone(before: &Registry, now: &[PluginReport]) -> Vec<PluginReport> {
-    let was_loaded =
-        |report: &&PluginReport| matches!(report.state, PluginState::Loaded | PluginState::Removed);
+    let was_loaded = |report: &&PluginReport| {
+        let state = report.state;
+        matches!(state, PluginState::Loaded | PluginState::Removed | PluginState::Disabled)
+    };
     let is_gone = |report: &&PluginReport| {
         now.iter().all(|other| other.file != report.file && other.sha256 != report.sha256)
     };

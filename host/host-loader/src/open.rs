@@ -23,6 +23,8 @@ const NAME_BYTES_MAX: usize = 128;
 pub(crate) struct OpenPlugin {
     pub(crate) manifest: Manifest,
     pub(crate) facets: Vec<(ProviderInfo, KnownFacet)>,
+    /// Major and minor of the ABI that it was built for.
+    pub(crate) abi: (u16, u16),
 }
 
 /// Opens the library at `path` and checks every facet it offers.
@@ -61,7 +63,7 @@ fn open_unguarded(path: &Path) -> Result<OpenPlugin, Refusal> {
             facets.push((provider.clone(), facet));
         }
     }
-    Ok(OpenPlugin { manifest, facets })
+    Ok(OpenPlugin { manifest, facets, abi: (root.abi_major, root.abi_minor) })
 }
 
 fn root(path: &Path) -> Result<&'static PluginRoot, Refusal> {

@@ -227,7 +227,7 @@ mod tests {
         let provider = ProviderInfo::new("architecture", name, &[], &["Tiny"], score);
         manifest.providers.push(provider.clone());
         let facet = KnownFacet::Architecture(Arc::new(Silent));
-        OpenPlugin { manifest, facets: vec![(provider, facet)] }
+        OpenPlugin { manifest, facets: vec![(provider, facet)], abi: (0, 1) }
     }
 
     /// Who answers for `Tiny`, whatever the order the two were found in.
@@ -237,7 +237,7 @@ mod tests {
         for plugins in [[one, two], [two, one]] {
             let report = |plugin: &&OpenPlugin| {
                 let file = Path::new(&plugin.manifest.name);
-                PluginReport::loaded(file, None, &plugin.manifest, 0)
+                PluginReport::loaded(file, None, plugin, 0)
             };
             let reports = plugins.iter().map(report).collect();
             let registry = Registry::new(&plugins, reports, &pins);

@@ -3,7 +3,8 @@
 //! Text of a plugin or a file name may hold anything; it is put on one line here, once.
 
 use crate::Refusal;
-use plugin_api::{Manifest, ProviderInfo};
+use crate::open::OpenPlugin;
+use plugin_api::ProviderInfo;
 use semver::Version;
 use serde::{Serialize, Serializer};
 use std::fmt;
@@ -22,6 +23,8 @@ pub struct PluginReport {
     pub name: String,
     /// Version of the plugin.
     pub version: Option<Version>,
+    /// ABI that it was built for, such as `0.3`.
+    pub abi: Option<String>,
     /// What became of it.
     pub state: PluginState,
     /// Why it is not loaded, in one line.
@@ -48,6 +51,8 @@ pub enum PluginState {
     Quarantined,
     /// It was loaded, and its file is gone: running models keep it, new ones do not get it.
     Removed,
+    /// The operator switched it off: running models keep it, new ones do not get it.
+    Disabled,
 }
 
 impl fmt::Display for PluginState {
@@ -57,6 +62,7 @@ impl fmt::Display for PluginState {
             Self::Refused => "refused",
             Self::Quarantined => "quarantined",
             Self::Removed => "removed",
+            Self::Disabled => "disabled",
         })
     }
 }
@@ -65,13 +71,16 @@ impl PluginReport {
     pub(crate) fn loaded(
         file: &Path,
         sha256: Option<String>,
-        manifest: &Manifest,
+        plugin: &OpenPlugin,
         load_us: u64,
     ) -> Self {
+        let manifest = &plugin.manifest;
+        let (major, minor) = plugin.abi;
         Self {
             file: file.to_owned(),
             name: manifest.name.clone(),
             version: Some(manifest.version.clone()),
+            abi: Some(format!("{major}.{minor}")),
             state: PluginState::Loaded,
             reason: None,
             providers: manifest.providers.clone(),
@@ -87,6 +96,7 @@ impl PluginReport {
             file: file.to_owned(),
             name: printable(Path::new(file.file_name().unwrap_or(file.as_os_str()))),
             version: None,
+            abi: None,
             state: if harmful { PluginState::Quarantined } else { PluginState::Refused },
             reason: Some(one_line(&refusal.to_string())),
             providers: Vec::new(),
@@ -99,12 +109,17 @@ impl PluginReport {
     /// The row of a file that has gone since it was loaded.
     pub(crate) fn removed(before: &Self) -> Self {
         let why = "the file is gone; models that use it keep it until they are unloaded";
-        Self {
-            state: PluginState::Removed,
-            reason: Some(why.to_owned()),
-            shadowed: Vec::new(),
-            ..before.clone()
-        }
+        before.out_of_use(PluginState::Removed, why)
+    }
+
+    /// The row of a plugin that is loaded and switched off.
+    pub(crate) fn disabled(loaded: &Self) -> Self {
+        let why = "disabled by the operator; models that use it keep it until they are unloaded";
+        loaded.out_of_use(PluginState::Disabled, why)
+    }
+
+    fn out_of_use(&self, state: PluginState, why: &str) -> Self {
+        Self { state, reason: Some(why.to_owned()), shadowed: Vec::new(), ..self.clone() }
     }
 }
 

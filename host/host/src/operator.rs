@@ -104,6 +104,12 @@ impl Admin for Operator {
         reports
     }
 
+    fn set_plugin_enabled(&self, name: &str, enabled: bool) -> Option<Vec<PluginReport>> {
+        let reports = self.loader.set_enabled(name, enabled)?.plugins().to_vec();
+        self.count_plugins(&reports);
+        Some(reports)
+    }
+
     fn load_model(
         &self,
         checkpoint: &CatalogEntry,

@@ -4,6 +4,8 @@
 //! links the host. The client is a hundred lines over a socket on purpose: it must be able to hang
 //! up in the middle of an answer, which libraries hide.
 
+#[cfg(unix)]
+mod browser;
 mod build;
 mod command;
 mod folder;
@@ -13,6 +15,8 @@ mod repository;
 mod scratch;
 mod wait;
 
+#[cfg(unix)]
+pub use browser::Browser;
 pub use build::{build_plugin, host_program, plugin_file, target_dir};
 pub use command::{Finished, cargo, run, run_host, run_host_reading};
 pub use folder::{PluginFolder, SHIPPED, dynamic_library};

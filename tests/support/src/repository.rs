@@ -41,7 +41,7 @@ pub fn python_with(modules: &str, skipped: &str) -> bool {
     is_there
 }
 
-fn note_skipped(skipped: &str, missing: &str) {
+pub(crate) fn note_skipped(skipped: &str, missing: &str) {
     let note = format!("skipped: {skipped} ({missing} is not there)\n");
     let _closed = std::io::Write::write_all(&mut std::io::stderr().lock(), note.as_bytes());
 }

@@ -4,7 +4,7 @@ use super::answers;
 use super::field::Field;
 use super::fields::{
     APPLY_TEMPLATE, CHAT, COMPLETIONS, COUNT_TOKENS, DETOKENIZE, EMBEDDINGS, LOAD, MESSAGES,
-    OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_SHOW, RESPONSES, SAMPLING, TOKENIZE, UNLOAD,
+    OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_SHOW, PLUGIN, RESPONSES, SAMPLING, TOKENIZE, UNLOAD,
 };
 
 /// One route.
@@ -88,6 +88,8 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
         takes: Takes::NoBody,
         answers: answers::OBJECT,
     },
+    post("/v1/plugins/disable", "Offers a plugin to no model", &[PLUGIN], answers::OBJECT),
+    post("/v1/plugins/enable", "Offers a plugin again", &[PLUGIN], answers::OBJECT),
     post("/tokenize", "Turns text into tokens", &[TOKENIZE], answers::OBJECT),
     post("/detokenize", "Turns tokens into text", &[DETOKENIZE], answers::OBJECT),
     post(

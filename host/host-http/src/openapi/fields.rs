@@ -225,6 +225,10 @@ pub(super) const LOAD: &[Field] = &[
 
 pub(super) const UNLOAD: &[Field] = &[Field::new("id", Shape::Text, "the model's id").required()];
 
+/// What the switches of a plugin take.
+pub(super) const PLUGIN: &[Field] =
+    &[Field::new("name", Shape::Text, "the plugin's name").required()];
+
 /// What Ollama's two endpoints share.
 const OLLAMA: [Field; 6] = [
     MODEL,

@@ -87,7 +87,16 @@ fn every_route_is_in_the_document() {
     let document = document();
     let paths = document["paths"].as_object().expect("paths");
     // Pages for people, what is no JSON, and second names.
-    let others = ["/", "/docs", "/openapi.json", "/metrics", "/v1/tokenize", "/v1/detokenize"];
+    let others = [
+        "/",
+        "/page/{*path}",
+        "/favicon.svg",
+        "/docs",
+        "/openapi.json",
+        "/metrics",
+        "/v1/tokenize",
+        "/v1/detokenize",
+    ];
     for route in ROUTES {
         let name = route.replace("{*id}", "{id}");
         assert!(others.contains(&route) || paths.contains_key(&name), "{route} is missing");

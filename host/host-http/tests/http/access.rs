@@ -24,10 +24,11 @@ async fn send(host: &TestHost, path: &str, headers: &[(&str, &str)]) -> Answer {
 async fn a_key_guards_everything_but_health_and_the_page() {
     let host = TestHost::empty(options(Some("secret"), true));
     let local = ("host", "localhost");
-    for path in ["/", "/health"] {
+    for path in ["/", "/page/app.mjs", "/favicon.svg", "/health"] {
         assert_eq!(send(&host, path, &[local]).await.status, 200, "{path}");
     }
-    for path in ["/ready", "/v1/models", "/v1/plugins", "/metrics", "/nope", "/tokenize"] {
+    for path in ["/ready", "/v1/models", "/v1/plugins", "/metrics", "/nope", "/pages", "/tokenize"]
+    {
         for sent in
             [None, Some(("authorization", "Bearer wrong")), Some(("authorization", "Basic eDp5"))]
         {

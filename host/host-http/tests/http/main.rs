@@ -34,6 +34,7 @@ mod ollama;
 mod openapi;
 #[cfg(test)]
 mod operations;
+mod page;
 #[cfg(test)]
 mod rate_limits;
 #[cfg(test)]

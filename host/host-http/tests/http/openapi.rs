@@ -21,6 +21,7 @@ fn least(path: &str) -> Value {
         }
         "/v1/models/load" => json!({"path": "good"}),
         "/v1/models/unload" | "/api/show" => json!({"id": "fake", "model": "fake"}),
+        "/v1/plugins/disable" | "/v1/plugins/enable" => json!({"name": "llama"}),
         "/tokenize" => json!({"prompt": "ab"}),
         "/detokenize" => json!({"tokens": [97]}),
         "/api/generate" => json!({"prompt": "ab", "stream": false}),

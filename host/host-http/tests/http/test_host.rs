@@ -51,6 +51,7 @@ impl Admin for FakeAdmin {
             file: PathBuf::from(format!("plugins/lib{name}.so")),
             name: name.to_owned(),
             version: None,
+            abi: None,
             state,
             reason: reason.map(str::to_owned),
             providers: Vec::new(),
@@ -66,6 +67,13 @@ impl Admin for FakeAdmin {
 
     fn rescan(&self) -> Vec<PluginReport> {
         self.plugins().into_iter().take(1).collect()
+    }
+
+    fn set_plugin_enabled(&self, name: &str, enabled: bool) -> Option<Vec<PluginReport>> {
+        let mut plugins = self.plugins();
+        let plugin = plugins.iter_mut().find(|plugin| plugin.name == name && name == "llama")?;
+        plugin.state = if enabled { PluginState::Loaded } else { PluginState::Disabled };
+        Some(plugins)
     }
 
     fn load_model(

@@ -14,3 +14,4 @@ mod kit;
 mod memory;
 mod rescan;
 mod routing;
+mod switching;

@@ -8,7 +8,7 @@ use support::Scratch;
 fn files(files: &[(&str, usize)]) -> Scratch {
     let scratch = Scratch::new();
     for (name, bytes) in files {
-        write(&scratch, name, &vec![b' '; *bytes]);
+        write(&scratch, name, vec![b' '; *bytes]);
     }
     scratch
 }

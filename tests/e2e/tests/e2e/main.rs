@@ -16,6 +16,8 @@ mod golden;
 mod model_roots;
 mod null_compute;
 mod operating;
+#[cfg(unix)]
+mod page;
 mod profile;
 mod quantize;
 mod reference_models;
