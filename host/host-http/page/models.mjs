@@ -4,7 +4,15 @@ import { postJson, stream } from "./api.mjs";
 import { button, h, show } from "./dom.mjs";
 import { bytes, count, duration, short } from "./format.mjs";
 import { confirmed, guarded, notify } from "./notices.mjs";
-import { chooseModel, failedModels, models, onModels, refreshModels, stateOf } from "./state.mjs";
+import {
+  chooseModel,
+  failedModels,
+  memoryOfModels,
+  models,
+  onModels,
+  refreshModels,
+  stateOf,
+} from "./state.mjs";
 
 /** How soon to look again while a model is on its way in or out. */
 const PERIOD_MS = 1500;
@@ -37,10 +45,13 @@ function render() {
   const cards = models().map(card);
   const failures = failedModels().map(failureCard);
   const empty = h("p", { class: "quiet" }, "No model is loaded.");
-  show(
-    document.getElementById("models-list"),
-    cards.length + failures.length ? [...cards, ...failures] : empty,
-  );
+  const all = [...cards, ...failures];
+  show(document.getElementById("models-list"), all.length ? all : empty);
+  const memory = memoryOfModels();
+  const budget = memory?.budget_bytes ? ` of the ${bytes(memory.budget_bytes)} they may take` : "";
+  document.getElementById("memory").textContent = memory
+    ? `Models take ${bytes(memory.used_bytes)}${budget}.`
+    : "";
 }
 
 /** Loads a model and shows how far it is; the host may tell stages, or only the end. */
@@ -62,6 +73,16 @@ async function loadModel(request) {
     progress.hidden = true;
     await refreshModels();
   }
+}
+
+/** How far a load is that somebody else asked for. */
+function progressLine(progress) {
+  const [meter, words] = [
+    h("progress", { "aria-label": "Loading" }),
+    h("span", { class: "figures" }),
+  ];
+  showStage(meter, words, progress);
+  return h("div", { class: "load-progress" }, meter, words);
 }
 
 function showStage(meter, words, { stage, done_bytes: done, total_bytes: total }) {
@@ -109,6 +130,7 @@ function card(model) {
       h("span", { class: `badge ${state}` }, state),
     ),
     host.fault ? h("p", { class: "failure" }, host.fault) : null,
+    host.progress ? progressLine(host.progress) : null,
     facts(model, host),
     host.path ? h("p", { class: "path" }, host.path) : null,
     h("div", { class: "row end" }, actions),
@@ -122,6 +144,9 @@ function facts({ max_model_len: context }, host) {
   const { format, architecture, compute } = host.plugins ?? {};
   const rows = [
     ["Architecture", host.architecture],
+    ["Format", host.format],
+    ["On disk", host.file_bytes && bytes(host.file_bytes)],
+    ["Also named", host.aliases?.join(", ")],
     [
       "Task",
       host.task &&
@@ -161,5 +186,13 @@ function failureCard({ id, error }) {
       h("span", { class: "badge failed" }, "not loaded"),
     ),
     h("p", { class: "failure" }, error),
+    h(
+      "div",
+      { class: "row end" },
+      button(
+        "Try again",
+        guarded(() => loadModel({ id })),
+      ),
+    ),
   );
 }

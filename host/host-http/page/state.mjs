@@ -4,7 +4,7 @@ import { readJson } from "./api.mjs";
 
 const PLACE = "host.model";
 const changes = new EventTarget();
-let known = { models: [], failed: [], isRead: false };
+let known = { models: [], failed: [], memory: null, isRead: false };
 
 /** Calls back whenever the models or the choice have changed. */
 export const onModels = (listener) => changes.addEventListener("models", listener);
@@ -12,6 +12,8 @@ const tell = () => changes.dispatchEvent(new Event("models"));
 
 export const models = () => known.models;
 export const failedModels = () => known.failed;
+/** What all models may take and take, of a host that tells. */
+export const memoryOfModels = () => known.memory;
 /** Whether the host has been asked at all. */
 export const areModelsRead = () => known.isRead;
 
@@ -22,8 +24,8 @@ export const chatModels = () => known.models.filter(canChat);
 
 /** Asks the host what it serves. */
 export async function refreshModels() {
-  const { data, failed = [] } = await readJson("/v1/models");
-  known = { models: data, failed, isRead: true };
+  const { data, failed = [], memory = null } = await readJson("/v1/models");
+  known = { models: data, failed, memory, isRead: true };
   tell();
 }
 

@@ -22,7 +22,7 @@ export function toolCalls(calls, status, onresults) {
     h("textarea", {
       rows: 2,
       required: true,
-    placeholder: "What the tool answered",
+      placeholder: "What the tool answered",
       "aria-label": `Result of ${call.name}`,
       id: `result-${call.id}-${index}`,
     }),
