@@ -3,7 +3,7 @@
 const MESSAGES = '[{"role": "user", "content": "Tell me a story."}]';
 
 /** The languages by name, each with a function that writes the request. */
-export const LANGUAGES = { curl, Python: python, JavaScript: javascript };
+export const LANGUAGES = { curl: shell, Python: python, JavaScript: javascript };
 
 /** A shell word that stands for exactly this text. */
 const quoted = (text) => `'${text.replaceAll("'", `'\\''`)}'`;

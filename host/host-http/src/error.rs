@@ -122,10 +122,10 @@ impl ApiError {
     }
 
     /// As [`ApiError::load_failed`], for a request that came later and did not try again.
-    pub(crate) fn failed_before(failure: LoadFailure) -> Self {
+    pub(crate) fn failed_before(failure: &LoadFailure) -> Self {
         let again = "it was not tried again; POST /v1/models/load {\"id\"} does";
         let message = format!("{}; {again}", failure.message);
-        Self::load_failed(LoadFailure { message, ..failure }, "model")
+        Self::load_failed(LoadFailure { message, kind: failure.kind }, "model")
     }
 
     /// The model that a request names is being loaded.

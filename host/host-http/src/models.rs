@@ -62,7 +62,7 @@ pub(crate) async fn show(
 ) -> Result<Json<Value>, ApiError> {
     let entry = state.models().entry(&id).ok_or_else(|| ApiError::unknown_model(&id))?;
     match entry.status {
-        ModelStatus::Failed(failure) => Err(ApiError::failed_before(failure)),
+        ModelStatus::Failed(failure) => Err(ApiError::failed_before(&failure)),
         _ => Ok(Json(model_object(&entry))),
     }
 }

@@ -171,7 +171,7 @@ impl AppState {
     fn not_serving(&self, id: &str) -> ApiError {
         match self.models().want(id, false) {
             Wanted::Unknown => ApiError::unknown_model(id),
-            Wanted::Failed(failure) => ApiError::failed_before(failure),
+            Wanted::Failed(failure) => ApiError::failed_before(&failure),
             Wanted::Load(loading, job) => {
                 self.run(job);
                 ApiError::loading(id, loading)

@@ -59,9 +59,9 @@ impl Operator {
 
     /// Loads a model with a progress bar, to stay in the list.
     pub(crate) fn load(&self, checkpoint: CatalogEntry) -> Result<ServedModel, Failure> {
-        let job = match self.models.want_checkpoint(checkpoint.clone()) {
-            Wanted::Load(_, Some(job)) => job,
-            _ => return Err(format!("{}: it is being loaded already", checkpoint.id).into()),
+        let wanted = self.models.want_checkpoint(checkpoint.clone());
+        let Wanted::Load(_, Some(job)) = wanted else {
+            return Err(format!("{}: it is being loaded already", checkpoint.id).into());
         };
         self.models.offer(checkpoint);
         let bar = LoadBar::new(&format!("loading {}", job.entry().path.display()));
