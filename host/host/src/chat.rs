@@ -90,32 +90,32 @@ impl Chat<'_> {
                 // A message that cannot be answered would stand in the way of all after it.
                 self.reply().inspect_err(|_| {
                     self.conversation.undo();
-                })
+                })?;
             }
-            Command::Retry => self.retry(),
-            Command::Undo => match self.conversation.undo() {
-                true => Ok(self.count_messages()),
-                false => Err("there is no message to take back".into()),
-            },
+            Command::Retry => self.retry()?,
+            Command::Undo if !self.conversation.undo() => {
+                return Err("there is no message to take back".into());
+            }
+            Command::Undo => self.count_messages(),
             Command::Clear => {
                 self.conversation.clear();
-                Ok(self.count_messages())
+                self.count_messages();
             }
-            Command::Model(path) => self.change_model(&path),
+            Command::Model(path) => self.change_model(&path)?,
             Command::System(text) => {
                 self.conversation.system = Some(text).filter(|text| !text.is_empty());
-                Ok(())
             }
-            Command::Set { name, value } => self.settings.set(&name, &value),
-            Command::Save(path) => self.conversation.save(&path),
+            Command::Set { name, value } => self.settings.set(&name, &value)?,
+            Command::Save(path) => self.conversation.save(&path)?,
             Command::Load(path) => {
                 self.conversation = Conversation::load(&path)?;
-                Ok(self.count_messages())
+                self.count_messages();
             }
-            Command::Help => Ok(help()),
-            Command::Show => Ok(self.show()),
-            Command::Exit => Ok(()),
+            Command::Help => help(),
+            Command::Show => self.show(),
+            Command::Exit => {}
         }
+        Ok(())
     }
 
     fn retry(&mut self) -> Result<(), Failure> {
