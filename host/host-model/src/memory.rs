@@ -56,7 +56,8 @@ pub(crate) fn plan_memory(
 ) -> Result<MemoryPlan, LoadError> {
     let kv_dtype = kv_dtype(prepared, options)?;
     let model_context = prepared.graph.context_length;
-    let asked = options.context_length.unwrap_or(model_context);
+    // Where more was asked for than the model has, the graph says what it has.
+    let asked = options.context_length.unwrap_or(model_context).min(model_context);
     let block_size = options.block_size.max(1);
     let block_bytes = block_bytes(prepared, block_size, &kv_dtype);
     let affordable = usize::try_from(options.kv_bytes_max / block_bytes.max(1)).unwrap_or(0).max(1);

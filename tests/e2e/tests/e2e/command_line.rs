@@ -53,7 +53,7 @@ fn what_cannot_be_a_prompt_is_refused_before_the_model_is_loaded() {
         (&b""[..], &[][..], "stdin is empty"),
         (b"\n", &[], "stdin is empty"),
         (b"\xff\xfe", &[], "stdin"),
-        (b"x", &["--temperature", "-1"], "temperature is -1"),
+        (b"x", &["--temperature=-1"], "temperature is -1"),
         (b"x", &["--min-p", "1.5"], "min_p is 1.5"),
     ] {
         let done = pipe(stdin, more);
