@@ -2,7 +2,7 @@
 CARGO ?= cargo
 TARGET = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 PLUGINS = bert cpu gemma gguf isq llama qwen safetensors
-PACKAGES = -p host $(PLUGINS:%=-p plugin-%)
+PACKAGES = -p host -p host-pull $(PLUGINS:%=-p plugin-%)
 EXAMPLE = --manifest-path examples/hello-arch/Cargo.toml --locked
 # candle takes minutes to build, so only `make test-candle` builds it, and runs what needs it.
 MEMBERS = --workspace --exclude plugin-candle
@@ -24,7 +24,10 @@ dev: ## unoptimised build of host and plugins
 build: ## release build, staged to dist/host and dist/plugins
 	$(CARGO) build --release $(PACKAGES) --locked
 	mkdir -p dist/plugins
-	install -m 755 "$(TARGET)/release/host" dist/host.part && mv dist/host.part dist/host
+	for name in host host-pull; do \
+	  install -m 755 "$(TARGET)/release/$$name" dist/$$name.part && \
+	  mv dist/$$name.part dist/$$name || exit 1; \
+	done
 	for name in $(PLUGINS); do \
 	  file=libplugin_$$name.$(EXT); \
 	  install -m 644 "$(TARGET)/release/$$file" dist/plugins/$$file.part && \

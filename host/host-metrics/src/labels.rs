@@ -66,18 +66,25 @@ pub enum PluginState {
     Refused,
     /// Its first load crashed or hung in the child process.
     Quarantined,
+    /// It was switched off.
+    Disabled,
 }
 
 impl PluginState {
     /// Every state, so that the page shows those with no plugin too.
-    pub const ALL: [PluginState; 3] =
-        [PluginState::Loaded, PluginState::Refused, PluginState::Quarantined];
+    pub const ALL: [PluginState; 4] = [
+        PluginState::Loaded,
+        PluginState::Refused,
+        PluginState::Quarantined,
+        PluginState::Disabled,
+    ];
 
     pub(crate) fn label(self) -> StateLabel {
         let state = match self {
             PluginState::Loaded => "loaded",
             PluginState::Refused => "refused",
             PluginState::Quarantined => "quarantined",
+            PluginState::Disabled => "disabled",
         };
         StateLabel { state }
     }

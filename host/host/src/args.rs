@@ -51,6 +51,17 @@ pub(crate) enum Command {
     /// List and inspect the models in folders.
     #[command(subcommand)]
     Models(ModelsCommand),
+    /// Fetch a checkpoint from the Hugging Face hub; `host pull --help` tells how.
+    #[command(disable_help_flag = true)]
+    Pull {
+        /// What `host-pull` is to do.
+        #[arg(
+            trailing_var_arg = true,
+            allow_hyphen_values = true,
+            value_name = "ORG/NAME[:QUANT]"
+        )]
+        arguments: Vec<std::ffi::OsString>,
+    },
     /// Quantize a checkpoint into a file.
     Quantize(QuantizeArgs),
     /// Make an importance matrix from text, for better quantization.

@@ -17,6 +17,7 @@ mod models;
 mod operator;
 mod plugins;
 mod progress;
+mod pull;
 mod quantize;
 mod reply;
 mod run;
@@ -33,6 +34,9 @@ fn main() -> ExitCode {
     let cli = config::command_line();
     if let Command::ProbePlugin { file } = &cli.command {
         return host_loader::probe_main(file);
+    }
+    if let Command::Pull { arguments } = &cli.command {
+        return pull::pull(arguments);
     }
     match run_command(cli) {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,7 +63,7 @@ fn run_command(cli: Cli) -> Result<(), Failure> {
         Command::Quantize(args) => quantize::quantize(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Bench(args) => bench::bench(&args),
-        // Both were done above: neither wants logs or settings.
-        Command::Config(_) | Command::ProbePlugin { .. } => Ok(()),
+        // They were done above: none wants logs or settings.
+        Command::Config(_) | Command::ProbePlugin { .. } | Command::Pull { .. } => Ok(()),
     }
 }

@@ -85,6 +85,7 @@ impl Operator {
             (Counted::Loaded, PluginState::Loaded),
             (Counted::Refused, PluginState::Refused),
             (Counted::Quarantined, PluginState::Quarantined),
+            (Counted::Disabled, PluginState::Disabled),
         ];
         for (counted, state) in states {
             let count = reports.iter().filter(|report| report.state == state).count();
