@@ -10,7 +10,7 @@ use crate::repository::Checkpoint;
 
 /// Fetch a checkpoint from the Hugging Face hub, or what is missing of it.
 #[derive(Debug, Parser)]
-#[command(name = "host pull", version, max_term_width = 100)]
+#[command(name = "host pull", bin_name = "host pull", version, max_term_width = 100)]
 #[command(after_help = "Examples:
   host pull Qwen/Qwen3-0.6B-GGUF:Q8_0
   host pull Qwen/Qwen3-0.6B
