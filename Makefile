@@ -10,7 +10,7 @@ TESTED = $(MEMBERS) --exclude compute-suite
 EXT = $(if $(filter Darwin,$(shell uname -s)),dylib,so)
 ARGS ?=
 
-.PHONY: help check dev build test test-prebuild test-candle test-neon fmt fmt-check lint ci serve run bench bench-kernels clean
+.PHONY: help check dev build test test-prebuild test-candle test-neon test-clients fmt fmt-check lint ci serve run bench bench-kernels clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,10 @@ test-neon: ## the kernels on emulated Arm; needs qemu-user, a cross gcc and Rust
 	for cpu in max cortex-a57; do \
 	  QEMU_CPU=$$cpu $(CARGO) test -p kernels --target aarch64-unknown-linux-gnu --locked || exit 1; \
 	done
+
+test-clients: ## clients of others, installed from PyPI and npm, against the host
+	$(CARGO) test -p e2e --test clients --locked -- --nocapture
+	$(CARGO) clippy -p e2e --test clients --locked -- -D warnings
 
 fmt: ## format all code
 	$(CARGO) fmt --all
