@@ -13,7 +13,8 @@ const FOLDER: &str = "HOST_LOADER_TEST_FOLDER";
 
 /// What a plugin could have changed, as text.
 fn state() -> String {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // Of this thread: another blocks all signals for a moment while it starts one.
+    let status = std::fs::read_to_string("/proc/thread-self/status").unwrap_or_default();
     let wanted = ["SigIgn", "SigCgt", "SigBlk", "Umask"];
     let lines = status.lines().filter(|line| wanted.iter().any(|word| line.starts_with(word)));
     let directory = std::env::current_dir().expect("there is one");
