@@ -76,6 +76,7 @@ fmt-check:
 
 lint: fmt-check ## formatting, clippy, rustdoc and the repository's own rules
 	$(CARGO) clippy $(MEMBERS) --all-targets --locked -- -D warnings
+	$(CARGO) clippy -p host --features otel --locked -- -D warnings
 	CARGO_TARGET_DIR="$(abspath $(TARGET))/hello-arch" $(CARGO) clippy $(EXAMPLE) --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(MEMBERS) --no-deps --locked
 	$(CARGO) test -p tidy --locked

@@ -14,6 +14,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http_body_util::BodyExt;
 use hyper::body::Frame;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use crate::access;
 use crate::access_log::Entry;
@@ -128,8 +130,11 @@ pub(crate) async fn front(State(front): State<Front>, request: Request, next: Ne
     let Admission { outcome, is_welcome, key, account } = front.admit(&request);
     let meter = Meter::new(started, account.clone());
     let mut entry = front.entry(&request, &request_id, key, &meter);
+    let span = span(&request, route, &request_id);
     let mut response = match outcome {
-        Outcome::Passed => meter.measure(next.run(request)).await,
+        Outcome::Passed => {
+            Arc::clone(&meter).measure(next.run(request)).instrument(span.clone()).await
+        }
         Outcome::Answered(response) => response,
         Outcome::Refused(refusal) => {
             discard(request).await;
@@ -163,15 +168,55 @@ pub(crate) async fn front(State(front): State<Front>, request: Request, next: Ne
     if let Some(entry) = &mut entry {
         entry.set_status(status);
     }
-    watched(response, entry)
+    span.record("http.response.status_code", status.as_u16());
+    watched(response, entry, Watch { span, meter })
+}
+
+/// What a trace tells of a request: never what was said.
+fn span(request: &Request, route: &'static str, request_id: &HeaderValue) -> Span {
+    tracing::info_span!(
+        target: "host::request",
+        "request",
+        otel.name = route,
+        otel.kind = "server",
+        http.request.method = %request.method(),
+        http.route = route,
+        http.response.status_code = Empty,
+        gen_ai.response.model = Empty,
+        gen_ai.usage.input_tokens = Empty,
+        gen_ai.usage.output_tokens = Empty,
+        host.request_id = ?request_id,
+    )
+}
+
+/// Ends the span of a request with its last byte, when its tokens are known.
+struct Watch {
+    span: Span,
+    meter: Arc<Meter>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some(model) = self.meter.model() {
+            self.span.record("gen_ai.response.model", model);
+            self.span.record("gen_ai.usage.input_tokens", self.meter.prompt_tokens());
+            self.span.record("gen_ai.usage.output_tokens", self.meter.completion_tokens());
+        }
+    }
 }
 
 /// The response whose bytes its entry counts, until the last is sent or nobody wants more.
-fn watched(response: Response, entry: Option<Entry>) -> Response {
-    let Some(mut entry) = entry else { return response };
+fn watched(response: Response, mut entry: Option<Entry>, watch: Watch) -> Response {
+    if entry.is_none() && watch.span.is_disabled() {
+        return response;
+    }
     response.map(|body| {
         Body::new(body.inspect_frame(move |frame: &Frame<Bytes>| {
-            entry.add_bytes(frame.data_ref().map_or(0, Bytes::len));
+            // It lives as long as the body.
+            let _watch = &watch;
+            if let Some(entry) = &mut entry {
+                entry.add_bytes(frame.data_ref().map_or(0, Bytes::len));
+            }
         }))
     })
 }

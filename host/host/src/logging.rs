@@ -5,6 +5,8 @@
 
 mod lines;
 mod rotating;
+#[cfg(feature = "otel")]
+mod traces;
 
 use crate::Failure;
 use crate::args::{LogArgs, LogFormat};
@@ -13,11 +15,20 @@ use lines::{LineWriter, Lines};
 use rotating::RotatingFile;
 use std::io::IsTerminal as _;
 use std::path::Path;
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::fmt::{self, writer::BoxMakeWriter};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
-/// Starts logging for the process. What comes back writes the last lines when it is dropped.
-pub(crate) fn start(args: &LogArgs) -> Result<Option<Lines>, Failure> {
+/// Writes the last lines, and sends the last traces, when it is dropped.
+pub(crate) struct Logs {
+    _lines: Option<Lines>,
+    #[cfg(feature = "otel")]
+    _traces: Option<traces::Traces>,
+}
+
+/// Starts logging for the process.
+pub(crate) fn start(args: &LogArgs) -> Result<Logs, Failure> {
     let filter = EnvFilter::try_new(&args.log).map_err(|error| {
         let expected = "expected a level, or a filter such as host_loader=debug";
         format!("--log {}: {error}; {expected}", args.log)
@@ -34,13 +45,23 @@ pub(crate) fn start(args: &LogArgs) -> Result<Option<Lines>, Failure> {
         }
     };
     let ansi = args.log_file.is_none() && std::io::stderr().is_terminal();
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(ansi);
-    match args.log_format {
-        LogFormat::Text => builder.with_target(false).init(),
-        LogFormat::Json => builder.json().init(),
+    let form = fmt::layer().with_writer(writer).with_ansi(ansi);
+    let form = match args.log_format {
+        LogFormat::Text => form.with_target(false).boxed(),
+        LogFormat::Json => form.json().boxed(),
+    };
+    let registry = tracing_subscriber::registry().with(form.with_filter(filter));
+    #[cfg(feature = "otel")]
+    {
+        let (layer, traces) = traces::start()?.unzip();
+        registry.with(layer).init();
+        Ok(Logs { _lines: lines, _traces: traces })
     }
-    Ok(lines)
+    #[cfg(not(feature = "otel"))]
+    {
+        registry.init();
+        Ok(Logs { _lines: lines })
+    }
 }
 
 /// The access log, if there is to be one, and what writes its last lines when it is dropped.
