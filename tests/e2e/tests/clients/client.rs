@@ -62,6 +62,13 @@ impl Client {
         {
             return Outcome::Skipped(format!("it is large; {name}=1 runs it"));
         }
+        let installer = match self.language {
+            Language::Python => "python3",
+            Language::Node => "npm",
+        };
+        if Command::new(installer).arg("--version").output().is_err() {
+            return Outcome::Skipped(format!("{installer} is not there"));
+        }
         let place = folder.join(self.name);
         fs::create_dir_all(&place).expect("the target folder is writable");
         if let Err(why) = self.install(&place) {
