@@ -4,12 +4,14 @@
 //! token of the vocabulary is looked at for that, once for each list of breakers, and the last lists
 //! are kept: clients send the same one with each request. It must not know HTTP.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use host_engine::{BreakerSequence, Breakers, TokenId, TokenSet};
+use host_metrics::LockMetrics;
 use host_model::{Tokenizer, TokenizerError};
 
 use crate::limits::BREAKER_LISTS_KEPT_MAX;
+use crate::recent::Recent;
 
 /// What usually breaks a repetition.
 pub const BREAKERS_DEFAULT: [&str; 4] = ["\n", ":", "\"", "*"];
@@ -18,33 +20,22 @@ pub const BREAKERS_DEFAULT: [&str; 4] = ["\n", ":", "\"", "*"];
 #[derive(Debug)]
 pub(crate) struct BreakerFinder {
     tokenizer: Tokenizer,
-    /// The last ones used, latest last.
-    kept: Mutex<Vec<(Vec<String>, Arc<Breakers>)>>,
+    recent: Recent<Vec<String>, Arc<Breakers>>,
 }
 
 impl BreakerFinder {
     pub(crate) fn new(tokenizer: &Tokenizer) -> Self {
-        Self { tokenizer: tokenizer.clone(), kept: Mutex::default() }
+        let recent = Recent::new(BREAKER_LISTS_KEPT_MAX, LockMetrics::default());
+        Self { tokenizer: tokenizer.clone(), recent }
     }
 
     /// The tokens of these breakers.
     pub(crate) fn find(&self, texts: &[String]) -> Result<Arc<Breakers>, TokenizerError> {
-        let breakers = match self.take_kept(texts) {
-            Some(breakers) => breakers,
-            None => Arc::new(self.search(texts)?),
-        };
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() >= BREAKER_LISTS_KEPT_MAX {
-            kept.remove(0);
-        }
-        kept.push((texts.to_vec(), Arc::clone(&breakers)));
-        Ok(breakers)
-    }
-
-    fn take_kept(&self, texts: &[String]) -> Option<Arc<Breakers>> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        let index = kept.iter().position(|(others, _)| others == texts)?;
-        Some(kept.remove(index).1)
+        self.recent.find_or_make(
+            |others| others == texts,
+            || texts.to_vec(),
+            || self.search(texts).map(Arc::new),
+        )
     }
 
     fn search(&self, texts: &[String]) -> Result<Breakers, TokenizerError> {

@@ -74,9 +74,14 @@ impl<'a> Lark<'a> {
 
     /// Adds a rule and answers its name.
     fn rule(&mut self, body: &str) -> String {
+        self.rule_with("", body)
+    }
+
+    /// As [`Lark::rule`], with what stands behind the name.
+    fn rule_with(&mut self, attributes: &str, body: &str) -> String {
         let name = format!("r{}", self.count);
         self.count += 1;
-        self.rules += &format!("{name}: {body}\n");
+        self.rules += &format!("{name}{attributes}: {body}\n");
         name
     }
 
@@ -175,12 +180,7 @@ impl<'a> Lark<'a> {
         match self.form.pieces(mark).first() {
             // No text has it in it, so text ends there by itself.
             Some(Piece::Control(_)) => format!("(/{pattern}/)? {}", self.mark(mark)),
-            _ => {
-                let name = format!("r{}", self.count);
-                self.count += 1;
-                self.rules += &format!("{name}[suffix={}]: /{pattern}/\n", quote(mark));
-                name
-            }
+            _ => self.rule_with(&format!("[suffix={}]", quote(mark)), &format!("/{pattern}/")),
         }
     }
 

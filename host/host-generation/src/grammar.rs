@@ -10,7 +10,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, OnceLock};
 
 use host_engine::TokenId;
-use host_metrics::{LockMetrics, Mutex};
+use host_metrics::LockMetrics;
 use host_model::Tokenizer;
 use llguidance::api::TopLevelGrammar;
 use llguidance::toktrie::{ApproximateTokEnv, TokRxInfo, TokTrie};
@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use crate::error::GenerationError;
 use crate::limits::{GRAMMAR_BYTES_MAX, GRAMMAR_ERROR_CHARS_MAX, GRAMMARS_KEPT_MAX};
+use crate::recent::Recent;
 use crate::request::invalid;
 use crate::schema::close_objects;
 
@@ -114,8 +115,8 @@ pub(crate) struct GrammarCompiler {
     tokenizer: Tokenizer,
     eos: Vec<TokenId>,
     factory: OnceLock<Result<ParserFactory, String>>,
-    /// The last ones used, latest last, each at its beginning.
-    kept: Mutex<Vec<(String, Matcher)>>,
+    /// Each at its beginning.
+    recent: Recent<String, Matcher>,
 }
 
 impl fmt::Debug for GrammarCompiler {
@@ -130,21 +131,19 @@ impl GrammarCompiler {
             tokenizer: tokenizer.clone(),
             eos: eos.to_vec(),
             factory: OnceLock::new(),
-            kept: Mutex::new(Vec::new(), lock),
+            recent: Recent::new(GRAMMARS_KEPT_MAX, lock),
         }
     }
 
     /// A grammar at its beginning.
     pub(crate) fn compile(&self, grammar: &Grammar) -> Result<Matcher, GenerationError> {
         let text = grammar.rule.text();
-        let matcher = match self.take_kept(&text) {
-            Some(matcher) => matcher,
-            None => self.build(&text, &grammar.rule).map_err(|reason| {
+        let build = || {
+            self.build(&text, &grammar.rule).map_err(|reason| {
                 invalid(grammar.param, format!("{} cannot be followed: {reason}", grammar.param))
-            })?,
+            })
         };
-        self.keep(text, matcher.clone());
-        Ok(matcher)
+        self.recent.find_or_make(|other| *other == text, || text.clone(), build)
     }
 
     fn build(&self, text: &str, rule: &Rule) -> Result<Matcher, String> {
@@ -167,20 +166,6 @@ impl GrammarCompiler {
             }
             Ok(matcher)
         })
-    }
-
-    fn take_kept(&self, text: &str) -> Option<Matcher> {
-        let mut kept = self.kept.lock();
-        let index = kept.iter().position(|(other, _)| other == text)?;
-        Some(kept.remove(index).1)
-    }
-
-    fn keep(&self, text: String, matcher: Matcher) {
-        let mut kept = self.kept.lock();
-        if kept.len() >= GRAMMARS_KEPT_MAX {
-            kept.remove(0);
-        }
-        kept.push((text, matcher));
     }
 }
 

@@ -124,14 +124,13 @@ impl AwaitingGuide {
     fn try_on(&mut self, token: TokenId) {
         let State::Trying(guide, bytes) = &mut self.state else { return };
         let Awaited::Beginning(enough) = self.awaited else { return };
-        let fits = guide.matcher.try_consume_tokens(&[token]).is_ok_and(|count| count == 1);
         *bytes += self.tokenizer.token_bytes(token).len();
-        match &mut self.state {
-            State::Trying(guide, bytes) if fits && *bytes >= enough => {
+        if guide.matcher.try_consume_tokens(&[token]).is_ok_and(|count| count == 1) {
+            if *bytes >= enough {
                 self.state = State::Bound(guide.clone());
             }
-            _ if fits => {}
-            _ => self.state = State::Free,
+        } else {
+            self.state = State::Free;
         }
     }
 }

@@ -28,6 +28,7 @@ mod mailbox;
 mod models;
 mod python;
 mod reasoning;
+mod recent;
 mod request;
 mod schema;
 mod served;

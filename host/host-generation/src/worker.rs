@@ -113,13 +113,16 @@ impl<M: StepModel> Worker<M> {
     pub(crate) fn run(mut self) {
         let mut events = Vec::new();
         self.show_occupancy();
-        while let Some(letters) = self.shared.mailbox.collect(
-            self.engine.is_idle(),
-            self.active.is_empty(),
-            self.next_look_at_readers(),
-        ) {
+        loop {
+            let deadline = self.next_look_at_readers();
+            let (is_idle, is_unused) = (self.engine.is_idle(), self.active.is_empty());
+            let Some(letters) = self.shared.mailbox.collect(is_idle, is_unused, deadline) else {
+                return;
+            };
             self.read(letters);
-            self.leave_stuck_readers();
+            if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                self.leave_stuck_readers();
+            }
             let started = Instant::now();
             let stats = self.engine.step(&mut events);
             self.record(&stats, started);
