@@ -4,7 +4,8 @@ use super::answers;
 use super::field::Field;
 use super::fields::{
     APPLY_TEMPLATE, CHAT, COMPLETIONS, COUNT_TOKENS, DETOKENIZE, EMBEDDINGS, LOAD, MESSAGES,
-    OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_SHOW, PLUGIN, RESPONSES, SAMPLING, TOKENIZE, UNLOAD,
+    OLLAMA, OLLAMA_CHAT, OLLAMA_GENERATE, OLLAMA_SHOW, PLUGIN, RESPONSES, SAMPLING, SHARED,
+    TOKENIZE, UNLOAD,
 };
 
 /// One route.
@@ -66,11 +67,31 @@ const fn post(
 
 /// All of them but the pages for people.
 pub(super) const ENDPOINTS: &[Endpoint] = &[
-    post("/v1/chat/completions", "Answers a conversation", &[CHAT, SAMPLING], answers::CHAT),
-    post("/v1/completions", "Continues prompts", &[COMPLETIONS, SAMPLING], answers::COMPLETION),
-    post("/v1/responses", "Answers by OpenAI's Responses API", &[RESPONSES], answers::OBJECT),
+    post(
+        "/v1/chat/completions",
+        "Answers a conversation",
+        &[CHAT, SHARED, SAMPLING],
+        answers::CHAT,
+    ),
+    post(
+        "/v1/completions",
+        "Continues prompts",
+        &[COMPLETIONS, SHARED, SAMPLING],
+        answers::COMPLETION,
+    ),
+    post(
+        "/v1/responses",
+        "Answers by OpenAI's Responses API",
+        &[RESPONSES, SHARED],
+        answers::OBJECT,
+    ),
     post("/v1/embeddings", "Turns texts into vectors", &[EMBEDDINGS], answers::EMBEDDINGS),
-    post("/v1/messages", "Answers by Anthropic's Messages API", &[MESSAGES], answers::OBJECT),
+    post(
+        "/v1/messages",
+        "Answers by Anthropic's Messages API",
+        &[MESSAGES, SHARED],
+        answers::OBJECT,
+    ),
     post(
         "/v1/messages/count_tokens",
         "Counts the tokens of a conversation",
@@ -101,8 +122,8 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     get("/api/version", "The version, as Ollama has it", answers::OBJECT),
     get("/api/tags", "Lists models, as Ollama has it", answers::OBJECT),
     post("/api/show", "Shows a model, as Ollama has it", &[OLLAMA_SHOW], answers::OBJECT),
-    post("/api/chat", "Answers by Ollama's API", &[OLLAMA_CHAT], answers::OBJECT),
-    post("/api/generate", "Continues by Ollama's API", &[OLLAMA_GENERATE], answers::OBJECT),
+    post("/api/chat", "Answers by Ollama's API", &[OLLAMA_CHAT, OLLAMA], answers::OBJECT),
+    post("/api/generate", "Continues by Ollama's API", &[OLLAMA_GENERATE, OLLAMA], answers::OBJECT),
     get("/health", "200 while the process works", answers::OBJECT),
     get("/ready", "200 while a model can take requests", answers::OBJECT),
 ];

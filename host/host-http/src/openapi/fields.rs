@@ -10,20 +10,6 @@ const MODEL: Field = Field::new(
     Shape::Text,
     "the model's id; without it, or `default`: the first that serves",
 );
-const STREAM: Field = Field::new("stream", Shape::Flag, "events as they come");
-const SEED: Field =
-    Field::new("seed", Shape::Integer(i64::MIN, i64::MAX), "the same seed gives the same tokens");
-const TOP_K: Field = Field::new(
-    "top_k",
-    Shape::Integer(-1, TOKENS_MAX),
-    "sample among so many of the likeliest; 0 and -1 set no limit",
-);
-const TEMPERATURE: Field =
-    Field::new("temperature", Shape::Number(0.0, 2.0), "0 takes the likeliest token");
-const TOP_P: Field =
-    Field::new("top_p", Shape::NumberAbove(0.0, 1.0), "sample among the likeliest of this share");
-const PRIORITY: Field =
-    Field::new("priority", Shape::Integer(i32::MIN as i64, i32::MAX as i64), "lower runs first");
 const MAX_TOKENS: Field =
     Field::new("max_tokens", Shape::Integer(1, TOKENS_MAX), "tokens of the answer at most");
 const TOOLS: Field = Field::new("tools", Shape::Tools, "functions that may be called");
@@ -34,15 +20,25 @@ const PARALLEL: Field =
 const TEMPLATE_VARIABLES: Field =
     Field::new("chat_template_kwargs", Shape::Object, "variables of the chat template");
 
+/// What requests for text share in all interfaces but Ollama's.
+pub(super) const SHARED: &[Field] = &[
+    MODEL,
+    Field::new("stream", Shape::Flag, "events as they come"),
+    Field::new("temperature", Shape::Number(0.0, 2.0), "0 takes the likeliest token"),
+    Field::new("top_p", Shape::NumberAbove(0.0, 1.0), "sample among the likeliest of this share"),
+    Field::new(
+        "top_k",
+        Shape::Integer(-1, TOKENS_MAX),
+        "sample among so many of the likeliest; 0 and -1 set no limit",
+    ),
+    Field::new("seed", Shape::Integer(i64::MIN, i64::MAX), "the same seed gives the same tokens"),
+    Field::new("priority", Shape::Integer(i32::MIN as i64, i32::MAX as i64), "lower runs first"),
+];
+
 /// How tokens are chosen and where they end.
 pub(super) const SAMPLING: &[Field] = &[
-    MODEL,
-    STREAM,
     Field::new("stream_options", Shape::Object, "`include_usage` adds a chunk with the usage"),
     Field::new("n", Shape::Integer(1, CHOICES_MAX as i64), "answers"),
-    TEMPERATURE,
-    TOP_P,
-    TOP_K,
     Field::new("min_p", Shape::Number(0.0, 1.0), "least share of the likeliest token's chance"),
     Field::new("typical_p", Shape::Number(0.0, 1.0), "sample among the most typical tokens"),
     Field::new("xtc_probability", Shape::Number(0.0, 1.0), "how often likely tokens are left out"),
@@ -56,11 +52,9 @@ pub(super) const SAMPLING: &[Field] = &[
     Field::new("presence_penalty", Shape::Number(-2.0, 2.0), "taken from what was said before"),
     Field::new("frequency_penalty", Shape::Number(-2.0, 2.0), "the same for each time"),
     Field::new("logit_bias", Shape::Object, "token ids with -100 to 100"),
-    SEED,
     Field::new("stop", Shape::TextOrTexts, "texts that end the answer and are not part of it"),
     Field::new("min_tokens", Shape::Integer(0, TOKENS_MAX), "no end before so many tokens"),
     Field::new("ignore_eos", Shape::Flag, "go on past end tokens"),
-    PRIORITY,
     Field::new("response_format", Shape::Object, "`text`, `json_object` or `json_schema`"),
     Field::new(
         "structured_outputs",
@@ -130,16 +124,9 @@ pub(super) const COMPLETIONS: &[Field] = &[
 ];
 
 pub(super) const RESPONSES: &[Field] = &[
-    MODEL,
     Field::new("input", Shape::Any, "text, or a list of items").required(),
     Field::new("instructions", Shape::Text, "the system message"),
     Field::new("max_output_tokens", Shape::Integer(1, TOKENS_MAX), "tokens of the answer at most"),
-    STREAM,
-    TEMPERATURE,
-    TOP_P,
-    TOP_K,
-    SEED,
-    PRIORITY,
     TOOLS,
     TOOL_CHOICE,
     PARALLEL,
@@ -166,18 +153,11 @@ pub(super) const EMBEDDINGS: &[Field] = &[
 ];
 
 pub(super) const MESSAGES: &[Field] = &[
-    MODEL,
     Field::new("messages", Shape::Messages, "the conversation").required(),
     Field::new("max_tokens", Shape::Integer(1, TOKENS_MAX), "tokens of the answer at most")
         .required(),
     Field::new("system", Shape::Any, "text, or a list of text blocks"),
     Field::new("stop_sequences", Shape::Texts, "as `stop` of chats"),
-    STREAM,
-    TEMPERATURE,
-    TOP_P,
-    TOP_K,
-    SEED,
-    PRIORITY,
     Field::new("tools", Shape::Tools, "`name`, `description` and `input_schema`"),
     Field::new("tool_choice", Shape::Object, "`auto`, `any`, `tool` or `none`"),
     Field::new("thinking", Shape::Object, "whether to think, for chat templates that know it"),
@@ -230,7 +210,7 @@ pub(super) const PLUGIN: &[Field] =
     &[Field::new("name", Shape::Text, "the plugin's name").required()];
 
 /// What Ollama's two endpoints share.
-const OLLAMA: [Field; 6] = [
+pub(super) const OLLAMA: &[Field] = &[
     MODEL,
     Field::new("stream", Shape::Flag, "lines of JSON unless it is false"),
     Field::new("format", Shape::Any, "`json` or a JSON schema"),
@@ -239,27 +219,13 @@ const OLLAMA: [Field; 6] = [
     Field::ignored("keep_alive", "models stay until they are unloaded"),
 ];
 
-pub(super) const OLLAMA_CHAT: &[Field] = &[
-    OLLAMA[0],
-    Field::new("messages", Shape::List, "the conversation; an empty one loads the model"),
-    OLLAMA[1],
-    OLLAMA[2],
-    OLLAMA[3],
-    OLLAMA[4],
-    OLLAMA[5],
-    TOOLS,
-];
+pub(super) const OLLAMA_CHAT: &[Field] =
+    &[Field::new("messages", Shape::List, "the conversation; an empty one loads the model"), TOOLS];
 
 pub(super) const OLLAMA_GENERATE: &[Field] = &[
-    OLLAMA[0],
     Field::new("prompt", Shape::Text, "the user's message"),
     Field::new("system", Shape::Text, "the system message"),
     Field::new("raw", Shape::Flag, "continue the prompt as it stands"),
-    OLLAMA[1],
-    OLLAMA[2],
-    OLLAMA[3],
-    OLLAMA[4],
-    OLLAMA[5],
     Field::rejected("images", Shape::List, "models take text"),
     Field::rejected("suffix", Shape::Text, "put it into a raw prompt"),
     Field::rejected("template", Shape::Text, "the model's own is used"),
