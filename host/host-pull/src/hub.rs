@@ -93,18 +93,18 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    pub(crate) fn new(endpoint: &str, token: Option<&str>) -> Result<Self, PullError> {
+    pub(crate) fn new(endpoint: &str, token: Option<&str>) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .timeout_connect(Some(ANSWER_TIMEOUT))
             .timeout_recv_response(Some(ANSWER_TIMEOUT))
             .user_agent(concat!("host/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self {
+        Self {
             agent: config.into(),
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             authorization: token.map(|token| format!("Bearer {token}")),
-        })
+        }
     }
 
     /// What a repository holds at a branch, tag or commit.

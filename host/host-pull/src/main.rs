@@ -44,7 +44,7 @@ fn pull(args: &Args) -> Result<PathBuf, PullError> {
     if args.offline {
         return cache.known(args.checkpoint.quantization.as_deref(), &args.revision);
     }
-    let hub = Hub::new(&args.endpoint, args.token()?.as_deref())?;
+    let hub = Hub::new(&args.endpoint, args.token()?.as_deref());
     let revision = hub.revision(repository, &args.revision)?;
     let files = choice::choose(&revision.files, args.checkpoint.quantization.as_deref())?;
     for file in &files {
