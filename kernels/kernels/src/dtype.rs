@@ -66,38 +66,37 @@ pub static HQQ8: Dtype = block_dtype::<Affine<Hqq, 8>>();
 pub static INT4: Dtype = block_dtype::<Int4>();
 pub static F8_E4M3: Dtype = f8_dtype();
 
-/// The plain dtypes come first, our own ones last.
-static ALL: [&Dtype; 25 + OWN_COUNT] = [
-    &F32, &F16, &BF16, &Q4_0, &Q4_1, &Q5_0, &Q5_1, &Q8_0, &Q2_K, &Q3_K, &Q4_K, &Q5_K, &Q6_K,
-    &IQ4_NL, &IQ4_XS, &MXFP4, &TQ1_0, &TQ2_0, &IQ2_XXS, &IQ2_XS, &IQ2_S, &IQ3_XXS, &IQ3_S, &IQ1_S,
-    &IQ1_M, &AFQ4, &AFQ8, &HQQ4, &HQQ8, &INT4, &F8_E4M3,
+// Tables of their own: a plugin that names one of them is linked with the code of that one alone.
+static PLAIN: [&Dtype; 3] = [&F32, &F16, &BF16];
+static BLOCKS: [&Dtype; 22] = [
+    &Q4_0, &Q4_1, &Q5_0, &Q5_1, &Q8_0, &Q2_K, &Q3_K, &Q4_K, &Q5_K, &Q6_K, &IQ4_NL, &IQ4_XS, &MXFP4,
+    &TQ1_0, &TQ2_0, &IQ2_XXS, &IQ2_XS, &IQ2_S, &IQ3_XXS, &IQ3_S, &IQ1_S, &IQ1_M,
 ];
-
-const OWN_COUNT: usize = 6;
+static OWN: [&Dtype; 6] = [&AFQ4, &AFQ8, &HQQ4, &HQQ8, &INT4, &F8_E4M3];
 
 /// Every dtype.
-pub fn all() -> &'static [&'static Dtype] {
-    &ALL
+pub fn all() -> impl Iterator<Item = &'static Dtype> {
+    PLAIN.into_iter().chain(BLOCKS).chain(OWN)
 }
 
 /// The dtypes of one value per block.
 pub fn plain() -> &'static [&'static Dtype] {
-    &ALL[..ALL.partition_point(|dtype| dtype.block_len == 1)]
+    &PLAIN
 }
 
 /// The block dtypes of ggml.
 pub fn blocks() -> &'static [&'static Dtype] {
-    &ALL[plain().len()..ALL.len() - OWN_COUNT]
+    &BLOCKS
 }
 
 /// The block dtypes of this project, for in-situ quantization and for checkpoints of other tools.
 pub fn own() -> &'static [&'static Dtype] {
-    &ALL[ALL.len() - OWN_COUNT..]
+    &OWN
 }
 
 /// The dtype of that name.
 pub fn find(name: &str) -> Option<&'static Dtype> {
-    ALL.into_iter().find(|dtype| dtype.name == name)
+    all().find(|dtype| dtype.name == name)
 }
 
 impl Dtype {

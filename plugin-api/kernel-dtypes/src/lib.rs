@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn every_dtype_of_the_kernels_can_be_offered() {
-        let known = kernels::all().iter();
+        let known = kernels::all();
         assert_eq!(NAMES, known.map(|dtype| dtype.name).collect::<Vec<_>>());
     }
 

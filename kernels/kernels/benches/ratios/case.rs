@@ -44,7 +44,7 @@ const ROW_OPS: [RowOp; 7] = [
 
 /// Every case.
 pub(crate) fn all() -> Vec<Case> {
-    let dtypes = || kernels::all().iter().copied();
+    let dtypes = || kernels::all();
     let matmuls =
         dtypes().flat_map(|dtype| [1, 8, 128].map(|tokens| Case::Matmul { dtype, tokens }));
     let attentions = [KvDtype::F32, KvDtype::F16, KvDtype::Bf16, KvDtype::Q8_0]
