@@ -29,6 +29,7 @@ mod min_scales;
 mod multiples;
 mod mxfp4;
 mod pair_scales;
+mod panel;
 mod points;
 mod q2_k;
 mod q3_k;
@@ -44,6 +45,7 @@ mod tq1_0;
 mod tq2_0;
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 pub(crate) use affine::Affine;
 pub(crate) use afq::Afq;
@@ -76,7 +78,9 @@ pub(crate) use tq2_0::Tq20;
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::quantize::Quantize;
 use crate::simd::{Codes, Simd};
-use crate::tile::{PREFETCH_BYTES, ROW_GROUP, Strip, unrolled};
+use crate::tile::{
+    MatmulTile, PANEL_TOKENS_MIN, PREFETCH_BYTES, ROW_GROUP, Strip, passes, unrolled,
+};
 use input::InputPart;
 
 /// Values of a part: what one activation scale covers.
@@ -223,7 +227,7 @@ fn pack_unit<F: BlockFormat>(blocks: &[u8], lane: usize, unit: &mut [u8]) {
 
 impl<F: BlockFormat> Strip for Blocks<F> {
     fn tokens<S: Simd>() -> usize {
-        S::TOKENS
+        if S::PANELS { S::TOKENS.min(PANEL_TOKENS_MIN - 1) } else { S::TOKENS }
     }
 
     fn group_bytes(k: usize) -> usize {
@@ -263,6 +267,17 @@ impl<F: BlockFormat> Strip for Blocks<F> {
             unit = unit.wrapping_add(unit_bytes::<F>(count));
         }
         sums
+    }
+
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(s: S, tile: &MatmulTile, groups: Range<usize>) {
+        if S::PANELS {
+            // SAFETY: passed on to the caller.
+            unsafe { panel::multiply::<S, F>(s, tile, groups) };
+        } else {
+            // SAFETY: as above.
+            unsafe { passes::<S, Self>(s, tile, groups) };
+        }
     }
 }
 
@@ -308,8 +323,8 @@ fn add_part<S: Simd, F: BlockFormat, const T: usize>(
         let scale = F::Scales::scale(s, packed.header, packed.part, half);
         let mut dots = [s.splat_i32(0); T];
         unrolled!(t < T, {
-            let minus = if span == WORDS { x[t].minus_sum() } else { x[t].minus_half_sum(half) };
-            dots[t] = start::<S, F>(s, minus);
+            let start = if span == WORDS { x[t].start() } else { x[t].half_start(half) };
+            dots[t] = zero_at::<S, F>(s, start);
         });
         let dots = if span == WORDS {
             let x = x.map(InputPart::values);
@@ -351,13 +366,13 @@ const fn most<F: BlockFormat>() -> Option<u8> {
     Some(most)
 }
 
-/// What a chain of dots begins with, so that codes count from the format's zero.
+/// What a chain of dots begins with, so that codes count from the format's zero; `start` would move
+/// it to 128.
 #[inline(always)]
-fn start<S: Simd, F: BlockFormat>(s: S, minus_sum: i32) -> S::I {
-    let minus_sum = s.splat_i32(minus_sum);
+fn zero_at<S: Simd, F: BlockFormat>(s: S, start: i32) -> S::I {
     match F::ZERO {
         0 => s.splat_i32(0),
-        128 => s.signed_start(minus_sum),
-        zero => s.shl(minus_sum, zero.trailing_zeros().cast_signed()),
+        128 => s.signed_start(s.splat_i32(start)),
+        zero => s.splat_i32(start >> (128 / zero).trailing_zeros()),
     }
 }

@@ -5,6 +5,7 @@
 //! grow operations whose result differs between instruction sets (approximate reciprocals,
 //! saturating sums).
 
+use crate::isa::Kernel;
 use crate::tile::unrolled;
 
 /// Methods of a [`Simd`] whose bodies are compiled for `$features` and so may call intrinsics.
@@ -92,6 +93,15 @@ pub(crate) trait Simd: Copy {
     const TOKENS: usize;
     /// The same for two float accumulators each.
     const FLOAT_TOKENS: usize;
+    /// Whether [`Simd::dot_signed`] is as fast as [`Simd::dot`] for any codes, so that it pays to
+    /// bring all block formats to one for many tokens.
+    const PANELS: bool = false;
+
+    /// Runs `kernel` as a function of its own, which callers of several kinds share.
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        kernel.call(self)
+    }
 
     fn load(self, bytes: &[u8; 64]) -> Self::I;
     fn splat_i32(self, value: i32) -> Self::I;
@@ -115,9 +125,9 @@ pub(crate) trait Simd: Copy {
     /// four signed bytes `x`, which are never -128.
     fn dot(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I;
     /// As [`Simd::dot`] for any `codes`, each standing for itself less 128. A chain of these must
-    /// begin with [`Simd::signed_start`] of less the sum of all its `x`.
+    /// begin with [`Simd::signed_start`] of less 128 times the sum of all its `x`.
     fn dot_signed(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I;
-    fn signed_start(self, minus_sum: Self::I) -> Self::I;
+    fn signed_start(self, start: Self::I) -> Self::I;
     /// For each token `start` and the dots of all `words` with its `x`: what a chain of
     /// [`Simd::dot`] or [`Simd::dot_signed`] gives, in whatever order is fastest, since sums of
     /// integers are exact.
@@ -129,6 +139,12 @@ pub(crate) trait Simd: Copy {
         x: [&[[u8; 4]; N]; T],
     ) -> [Self::I; T] {
         chained_dots(self, start, codes, x)
+    }
+    /// Its argument. Chains that go on from it do so side by side: left alone, a compiler may put
+    /// one behind the other, and each operation then waits for the one before.
+    #[inline(always)]
+    fn in_order<const T: usize>(self, chains: [Self::I; T]) -> [Self::I; T] {
+        chains
     }
     /// The entry of `table` for each byte of `codes`, which are below 16.
     fn lookup(self, table: &[u8; 16], codes: Self::I) -> Self::I;

@@ -6,6 +6,7 @@
 //! must not touch outputs outside its rows.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use crate::isa::Kernel;
 use crate::simd::Simd;
@@ -15,6 +16,9 @@ pub const ROW_GROUP: usize = 16;
 
 /// Prepared inputs that one pass over the row groups reads: half of a usual second-level cache.
 const PASS_INPUT_BYTES: usize = 768 * 1024;
+
+/// Fewest tokens for which weights are unpacked once for all.
+pub(crate) const PANEL_TOKENS_MIN: usize = 5;
 
 /// How far ahead weights are asked for, in bytes: about the latency of memory times its speed.
 pub(crate) const PREFETCH_BYTES: usize = 4096;
@@ -79,6 +83,17 @@ pub(crate) trait Strip: 'static {
         inputs: [*const u8; T],
         cold: bool,
     ) -> [S::F; T];
+
+    /// The outputs of all tokens of a tile for some of its row groups, which must be whole, with
+    /// the bits of [`Strip::run`].
+    ///
+    /// # Safety
+    /// The pointers of `tile` must be valid for its shape, and `groups` inside it.
+    #[inline(always)]
+    unsafe fn multiply<S: Simd>(s: S, tile: &MatmulTile, groups: Range<usize>) {
+        // SAFETY: passed on to the caller.
+        unsafe { passes::<S, Self>(s, tile, groups) };
+    }
 }
 
 /// The kernel of one whole tile.
@@ -103,15 +118,37 @@ impl<M: Strip> Kernel for Walk<'_, M> {
     #[inline(always)]
     fn call<S: Simd>(self, s: S) {
         let tile = self.tile;
-        let pass = (PASS_INPUT_BYTES / tile.input_stride.max(1)).next_multiple_of(M::tokens::<S>());
-        let pass = pass.max(M::tokens::<S>());
         let groups = tile.row_begin / ROW_GROUP..tile.row_end.div_ceil(ROW_GROUP);
-        for begin in (0..tile.token_count).step_by(pass) {
-            let end = tile.token_count.min(begin + pass);
-            for group in groups.clone() {
-                // SAFETY: `new` had its caller vouch for the tile; group and tokens are inside it.
-                unsafe { group_outputs::<S, M>(s, tile, group, begin..end) };
-            }
+        let whole = groups.start..tile.row_end / ROW_GROUP;
+        if tile.token_count < PANEL_TOKENS_MIN {
+            // SAFETY: `new` had its caller vouch for the tile.
+            unsafe { passes::<S, M>(s, tile, groups) };
+        } else {
+            // SAFETY: as above.
+            unsafe { M::multiply(s, tile, whole.clone()) };
+            // SAFETY: as above.
+            unsafe { passes::<S, M>(s, tile, whole.end..groups.end) };
+        }
+    }
+}
+
+/// Row group by row group, for as many tokens at a time as have their inputs in the cache.
+///
+/// # Safety
+/// The pointers of `tile` must be valid for its shape, and `groups` inside it.
+#[inline(always)]
+pub(crate) unsafe fn passes<S: Simd, M: Strip + ?Sized>(
+    s: S,
+    tile: &MatmulTile,
+    groups: Range<usize>,
+) {
+    let pass = (PASS_INPUT_BYTES / tile.input_stride.max(1)).next_multiple_of(M::tokens::<S>());
+    let pass = pass.max(M::tokens::<S>());
+    for begin in (0..tile.token_count).step_by(pass) {
+        let end = tile.token_count.min(begin + pass);
+        for group in groups.clone() {
+            // SAFETY: the caller vouches for the tile; group and tokens are inside it.
+            unsafe { group_outputs::<S, M>(s, tile, group, begin..end) };
         }
     }
 }
@@ -119,11 +156,11 @@ impl<M: Strip> Kernel for Walk<'_, M> {
 /// # Safety
 /// `group` and `tokens` must lie inside a tile whose pointers are valid.
 #[inline(always)]
-unsafe fn group_outputs<S: Simd, M: Strip>(
+unsafe fn group_outputs<S: Simd, M: Strip + ?Sized>(
     s: S,
     tile: &MatmulTile,
     group: usize,
-    tokens: std::ops::Range<usize>,
+    tokens: Range<usize>,
 ) {
     let mut token = tokens.start;
     while token < tokens.end {
@@ -156,7 +193,11 @@ struct Place {
 /// # Safety
 /// The group and `T` tokens at `at` must lie inside a tile whose pointers are valid.
 #[inline(always)]
-unsafe fn strip<S: Simd, M: Strip, const T: usize>(s: S, tile: &MatmulTile, at: Place) -> usize {
+unsafe fn strip<S: Simd, M: Strip + ?Sized, const T: usize>(
+    s: S,
+    tile: &MatmulTile,
+    at: Place,
+) -> usize {
     // SAFETY: the caller says that this group lies inside the packed weights.
     let weights = unsafe { tile.weights.add(at.group * M::group_bytes(tile.k)) };
     let mut inputs = [tile.inputs; T];

@@ -24,6 +24,8 @@ const CHUNKS_PER_THREAD: usize = 8;
 /// Least and most work of a chunk, in bytes of weights read from memory: some microseconds each.
 const CHUNK_WORK_MIN: usize = 32 << 10;
 const CHUNK_WORK_MAX: usize = 1 << 20;
+/// With many tokens a chunk may be larger by as many reads: some row groups share the inputs then.
+const CHUNK_READS_MAX: usize = 8;
 /// Tokens whose arithmetic takes about as long as reading the weights once.
 const TOKENS_PER_READ: usize = 12;
 /// Fewest tokens that are worth reading the weights for once more.
@@ -131,7 +133,8 @@ impl Cut {
             tokens_most = tokens.len().max(tokens_most);
         }
         let chunks = threads * CHUNKS_PER_THREAD;
-        let work = (total / chunks).clamp(CHUNK_WORK_MIN, CHUNK_WORK_MAX);
+        let reads = tokens_most.div_ceil(TOKENS_PER_READ).clamp(1, CHUNK_READS_MAX);
+        let work = (total / chunks).clamp(CHUNK_WORK_MIN, CHUNK_WORK_MAX * reads);
         // Few rows and many tokens: cut the tokens too.
         let pieces = (total / work).min(chunks).div_ceil(groups.max(1)).max(1);
         let tokens_per_chunk =

@@ -15,8 +15,9 @@ pub(super) struct InputPart {
     scale: [u8; 4],
     /// The sum of the values times the scale, for minima.
     scaled_sum: [u8; 4],
-    /// Less the sum of the values, and of the first half of them.
-    minus_sums: [[u8; 4]; 2],
+    /// Less 128 times the sum of the values, and of the first half of them: what moves the zero of
+    /// codes from 0 to 128.
+    starts: [[u8; 4]; 2],
     values: [[u8; 4]; PART / 4],
 }
 
@@ -28,7 +29,7 @@ impl InputPart {
     pub(super) const ZERO: &'static InputPart = &InputPart {
         scale: [0; 4],
         scaled_sum: [0; 4],
-        minus_sums: [[0; 4]; 2],
+        starts: [[0; 4]; 2],
         values: [[0; 4]; PART / 4],
     };
 
@@ -41,18 +42,18 @@ impl InputPart {
         f32::from_le_bytes(self.scaled_sum)
     }
     #[inline(always)]
-    pub(super) fn minus_sum(&self) -> i32 {
-        i32::from_le_bytes(self.minus_sums[0])
+    pub(super) fn start(&self) -> i32 {
+        i32::from_le_bytes(self.starts[0])
     }
     #[inline(always)]
-    pub(super) fn minus_half_sum(&self, half: usize) -> i32 {
-        let first = i32::from_le_bytes(self.minus_sums[1]);
-        if half == 0 { first } else { self.minus_sum() - first }
+    pub(super) fn half_start(&self, half: usize) -> i32 {
+        let first = i32::from_le_bytes(self.starts[1]);
+        if half == 0 { first } else { self.start() - first }
     }
     #[inline(always)]
     pub(super) fn scaled_half_sum(&self, half: usize) -> f32 {
         // Small integers, exact as f32.
-        -self.minus_half_sum(half) as f32 * self.scale()
+        (self.half_start(half) / -128) as f32 * self.scale()
     }
     #[inline(always)]
     pub(super) fn values(&self) -> &[[u8; 4]; PART / 4] {
@@ -109,9 +110,9 @@ fn prepare_part<S: Simd>(s: S, x: &[f32; PART], part: &mut [u8; PART_BYTES]) {
     }
     // The sums are small integers, exact in either type.
     let sum = sums[0] + sums[1];
-    let minus_sums = [-sum, -sums[0]].map(|sum| (sum as i32).to_le_bytes());
+    let starts = [sum, sums[0]].map(|sum| (-128 * sum as i32).to_le_bytes());
     part[..8].copy_from_slice([scale, sum * scale].map(f32::to_le_bytes).as_flattened());
-    part[8..HEAD].copy_from_slice(minus_sums.as_flattened());
+    part[8..HEAD].copy_from_slice(starts.as_flattened());
 }
 
 /// The greatest magnitude; of these, bits order as values do, with NaN above all.

@@ -168,7 +168,7 @@ impl Simd for Avx2 {
         fn as_bits(a: F) -> I {
             both!(_mm256_castps_si256, a)
         }
-        fn signed_start(_minus_sum: I) -> I {
+        fn signed_start(_start: I) -> I {
             [_mm256_setzero_si256(); 2]
         }
         fn lookup(table: &[u8; 16], codes: I) -> I {

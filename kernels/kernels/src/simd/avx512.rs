@@ -3,11 +3,13 @@
 //! Chosen on CPUs with VNNI, whose integer dot is what makes block dtypes fast. It must give the
 //! bits of the portable lanes in every operation.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::Simd;
 use super::avx2::sum_256;
 use crate::isa::Kernel;
+use crate::tile::unrolled;
 
 type I = __m512i;
 type F = __m512;
@@ -26,6 +28,7 @@ impl Avx512 {
     /// # Safety
     /// The CPU must have the features this is compiled for.
     #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c")]
+    #[inline(never)]
     pub(crate) unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
         kernel.call(Avx512(()))
     }
@@ -36,6 +39,33 @@ impl Simd for Avx512 {
     type F = F;
     const TOKENS: usize = 8;
     const FLOAT_TOKENS: usize = 8;
+    const PANELS: bool = true;
+
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: this value exists only where the features were detected.
+        unsafe { Self::enter(kernel) }
+    }
+
+    #[inline(always)]
+    fn in_order<const T: usize>(self, chains: [I; T]) -> [I; T] {
+        /// Nothing that a compiler knows.
+        #[target_feature(enable = "avx512f")]
+        #[inline]
+        fn compiled(mut chain: I) -> I {
+            // SAFETY: no instruction at all.
+            unsafe {
+                asm!("/* {0} */", inout(zmm_reg) chain, options(nomem, nostack, preserves_flags))
+            };
+            chain
+        }
+        let mut ordered = chains;
+        unrolled!(t < T, {
+            // SAFETY: this value exists only where the features were detected.
+            ordered[t] = unsafe { compiled(chains[t]) };
+        });
+        ordered
+    }
 
     compiled_for! {
         "avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,avx2,fma,f16c";
@@ -88,8 +118,8 @@ impl Simd for Avx512 {
         fn dot_signed(sum: I, codes: I, x: i32) -> I {
             _mm512_dpbusd_epi32(sum, codes, _mm512_set1_epi32(x))
         }
-        fn signed_start(minus_sum: I) -> I {
-            _mm512_slli_epi32::<7>(minus_sum)
+        fn signed_start(start: I) -> I {
+            start
         }
         fn lookup(table: &[u8; 16], codes: I) -> I {
             // SAFETY: reads the 16 bytes of the reference; the load needs no alignment.

@@ -147,7 +147,7 @@ impl<const DOT: bool> Simd for Neon<DOT> {
         fn as_bits(a: F) -> I {
             from_fn(|i| vreinterpretq_s32_f32(a[i]))
         }
-        fn signed_start(_minus_sum: I) -> I {
+        fn signed_start(_start: I) -> I {
             [vdupq_n_s32(0); 4]
         }
         fn lookup(table: &[u8; 16], codes: I) -> I {

@@ -101,7 +101,7 @@ impl Simd for Portable {
         lanes(sum, codes, |sum, codes| sum + dot4(codes, 128, x))
     }
     #[inline(always)]
-    fn signed_start(self, _minus_sum: Self::I) -> Self::I {
+    fn signed_start(self, _start: Self::I) -> Self::I {
         [0; LANES]
     }
     #[inline(always)]
