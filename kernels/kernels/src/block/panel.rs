@@ -18,9 +18,10 @@ use crate::simd::{Lanes, Simd};
 use crate::tile::{MatmulTile, PREFETCH_BYTES, ROW_GROUP, Strip, unrolled};
 
 /// Parts of a row that are unpacked together.
-const PARTS: usize = 16;
-/// Row groups that are unpacked together for many tokens: each input that is read serves all of
-/// them. The inputs of few tokens stay in the nearest cache, which one row group leaves room for.
+const PARTS: usize = 8;
+/// Row groups that are unpacked together for few tokens, whose inputs stay in the nearest cache, and
+/// for many: each part of an input that is read serves all of them.
+const FEW_GROUPS: usize = 2;
 const GROUPS: usize = 4;
 const MANY_TOKENS: usize = 32;
 
@@ -62,7 +63,7 @@ pub(super) unsafe fn multiply<S: Simd, F: BlockFormat>(
     let panels = PANELS.with(UnsafeCell::get);
     // SAFETY: this thread has them alone, and nothing below calls this function.
     let panels = unsafe { &mut *panels };
-    let together = if tile.token_count < MANY_TOKENS { 1 } else { GROUPS };
+    let together = if tile.token_count < MANY_TOKENS { FEW_GROUPS } else { GROUPS };
     for group in groups.clone().step_by(together) {
         let panels = &mut panels[..together.min(groups.end - group)];
         let row = group * ROW_GROUP;
@@ -158,10 +159,10 @@ impl<const HALVES: usize, const MINS: bool> Kernel for Products<'_, HALVES, MINS
         let count = self.0.tile.token_count;
         let mut token = 0;
         while token < count {
-            // Each arm takes no more tokens than there are.
+            // Each arm takes no more tokens than there are; eight are better as four and four.
             token += match count - token {
                 // SAFETY: see `Products`.
-                8.. => unsafe { self.add::<S, 8>(s, token) },
+                6 | 9.. => unsafe { self.add::<S, 6>(s, token) },
                 // SAFETY: as above.
                 4.. => unsafe { self.add::<S, 4>(s, token) },
                 // SAFETY: as above.
@@ -186,64 +187,107 @@ impl<const HALVES: usize, const MINS: bool> Products<'_, HALVES, MINS> {
             inputs[t] = at.tile.inputs.wrapping_add((token + t) * at.tile.input_stride);
             outputs[t] = at.tile.output.wrapping_add((token + t) * at.tile.output_stride + at.row);
         }
-        for panel in at.panels {
-            let mut sums = [s.splat(0.0); T];
-            if at.part > 0 {
-                for t in 0..T {
-                    // SAFETY: sixteen rows of this token, which no other thread has.
-                    sums[t] = s.load_f32(unsafe { &*outputs[t].cast() });
-                }
+        // In pairs: an input in a register serves both.
+        let (pairs, rest) = at.panels.as_chunks::<2>();
+        for pair in pairs {
+            // SAFETY: passed on to the caller.
+            unsafe { self.add_groups(s, pair, inputs, outputs) };
+            for output in &mut outputs {
+                *output = output.wrapping_add(2 * ROW_GROUP);
             }
-            for (i, part) in panel[..at.part_count].iter().enumerate() {
-                // SAFETY: a prepared row has all parts that packed rows have.
-                let x = unsafe { input_parts(&inputs, at.part + i) };
-                add_part::<S, T, HALVES, MINS>(s, part, x, &mut sums);
-            }
-            for t in 0..T {
-                // SAFETY: as above.
-                s.store(sums[t], unsafe { &mut *outputs[t].cast() });
-                outputs[t] = outputs[t].wrapping_add(ROW_GROUP);
-            }
+        }
+        if let [last] = rest {
+            // SAFETY: as above.
+            unsafe { self.add_groups(s, std::array::from_ref(last), inputs, outputs) };
         }
         T
     }
+
+    /// # Safety
+    /// Inputs must be prepared rows, and outputs have room for the rows of the panels.
+    #[inline(always)]
+    unsafe fn add_groups<S: Simd, const T: usize, const G: usize>(
+        &self,
+        s: S,
+        panels: &[Panel; G],
+        inputs: [*const u8; T],
+        outputs: [*mut f32; T],
+    ) {
+        let at = self.0;
+        let mut sums = [[s.splat(0.0); T]; G];
+        if at.part > 0 {
+            for (g, sums) in sums.iter_mut().enumerate() {
+                for t in 0..T {
+                    let output = outputs[t].wrapping_add(g * ROW_GROUP);
+                    // SAFETY: sixteen rows of this token, which no other thread has.
+                    sums[t] = s.load_f32(unsafe { &*output.cast() });
+                }
+            }
+        }
+        for i in 0..at.part_count {
+            // SAFETY: a prepared row has all parts that packed rows have.
+            let x = unsafe { input_parts(&inputs, at.part + i) };
+            add_part::<S, T, G, HALVES, MINS>(s, panels.each_ref().map(|p| &p[i]), x, &mut sums);
+        }
+        for (g, sums) in sums.iter().enumerate() {
+            for t in 0..T {
+                let output = outputs[t].wrapping_add(g * ROW_GROUP);
+                // SAFETY: as above.
+                s.store(sums[t], unsafe { &mut *output.cast() });
+            }
+        }
+    }
 }
 
-/// As the function of that name for packed parts.
+/// As the function of that name for packed parts, for `G` row groups.
 #[inline(always)]
-fn add_part<S: Simd, const T: usize, const HALVES: usize, const MINS: bool>(
+fn add_part<S: Simd, const T: usize, const G: usize, const HALVES: usize, const MINS: bool>(
     s: S,
-    part: &PanelPart,
+    parts: [&PanelPart; G],
     x: [&InputPart; T],
-    sums: &mut [S::F; T],
+    sums: &mut [[S::F; T]; G],
 ) {
     let span = WORDS / HALVES;
     for half in 0..HALVES {
-        let mut dots = [s.splat_i32(0); T];
+        let mut dots = [[s.splat_i32(0); T]; G];
         unrolled!(t < T, {
             let start = if HALVES == 1 { x[t].start() } else { x[t].half_start(half) };
-            dots[t] = s.signed_start(s.splat_i32(start));
+            let start = s.signed_start(s.splat_i32(start));
+            unrolled!(g < G, {
+                dots[g][t] = start;
+            });
         });
         unrolled!(word < WORDS, {
             if word / span == half {
-                let codes = s.as_bits(s.load_f32(&part.words[word].0));
+                let mut codes = [s.splat_i32(0); G];
+                unrolled!(g < G, {
+                    codes[g] = s.as_bits(s.load_f32(&parts[g].words[word].0));
+                });
                 unrolled!(t < T, {
                     let values = i32::from_le_bytes(x[t].values()[word]);
-                    dots[t] = s.dot_signed(dots[t], codes, values);
+                    unrolled!(g < G, {
+                        dots[g][t] = s.dot_signed(dots[g][t], codes[g], values);
+                    });
                 });
-                dots = s.in_order(dots);
+                unrolled!(g < G, {
+                    dots[g] = s.in_order(dots[g]);
+                });
             }
         });
-        let scale = s.load_f32(&part.scales[half].0);
         unrolled!(t < T, {
-            let factor = s.mul(scale, s.splat(x[t].scale()));
-            sums[t] = s.fma(factor, s.to_f32(dots[t]), sums[t]);
+            let x_scale = s.splat(x[t].scale());
+            unrolled!(g < G, {
+                let factor = s.mul(s.load_f32(&parts[g].scales[half].0), x_scale);
+                sums[g][t] = s.fma(factor, s.to_f32(dots[g][t]), sums[g][t]);
+            });
         });
         if MINS {
-            let minus_min = s.load_f32(&part.minus_mins[half].0);
             unrolled!(t < T, {
                 let sum = if HALVES == 1 { x[t].scaled_sum() } else { x[t].scaled_half_sum(half) };
-                sums[t] = s.fma(minus_min, s.splat(sum), sums[t]);
+                unrolled!(g < G, {
+                    let minus_min = s.load_f32(&parts[g].minus_mins[half].0);
+                    sums[g][t] = s.fma(minus_min, s.splat(sum), sums[g][t]);
+                });
             });
         }
     }
