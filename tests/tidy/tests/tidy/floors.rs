@@ -11,7 +11,7 @@ use crate::{report, tree};
 const FLOORS: &[(u8, &[&str])] = &[
     (1, &["plugin-abi", "graph", "kernels/*"]),
     (2, &["plugin-api", "host-engine", "host-loader", "host-metrics"]),
-    (3, &["plugin-testkit", "kernel-dtypes", "host-generation", "host-model"]),
+    (3, &["plugin-testkit", "kernel-dtypes", "host-generation", "host-model", "host-tools"]),
     (4, &["host-http", "host-mcp", "plugins/*"]),
     (5, &["host", "host-pull"]),
     (6, &["tests/*"]),
