@@ -11,6 +11,7 @@ mod locks;
 mod metrics;
 mod model;
 mod steps;
+mod tools;
 mod vllm;
 
 pub use labels::PluginState;
@@ -19,3 +20,4 @@ pub use metrics::{CONTENT_TYPE, Metrics};
 pub use model::{CacheShape, Finish, InFlight, ModelMetrics, Occupancy};
 pub use parking_lot::{Condvar, MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 pub use steps::StepFigures;
+pub use tools::ToolMetrics;

@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use crate::labels::{PluginLabel, PluginState, ReasonLabel, RequestLabels, StateLabel};
 use crate::locks::{Lock, LockCollector, LockMetrics, Locks};
 use crate::model::{ModelFamilies, ModelMetrics};
+use crate::tools::ToolMetrics;
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,6 +30,7 @@ struct Inner {
     registry: Registry,
     locks: Option<Arc<Locks>>,
     models: ModelFamilies,
+    tools: ToolMetrics,
     requests: Family<RequestLabels, Counter>,
     requests_rejected: Family<ReasonLabel, Counter>,
     plugin_faults: Family<PluginLabel, Counter>,
@@ -52,6 +54,7 @@ impl Metrics {
             registry.register_collector(Box::new(LockCollector(Arc::clone(locks))));
         }
         let models = ModelFamilies::register(&mut registry);
+        let tools = ToolMetrics::register(&mut registry);
         // The encoder adds `_total` to the names of counters.
         let requests = Family::default();
         registry.register("host_requests", "Requests answered", Family::clone(&requests));
@@ -64,8 +67,16 @@ impl Metrics {
         let plugins = Family::default();
         let help = "Files of the plugin folder by what became of them";
         registry.register("host_plugins", help, Family::clone(&plugins));
-        let inner =
-            Inner { registry, locks, models, requests, requests_rejected, plugin_faults, plugins };
+        let inner = Inner {
+            registry,
+            locks,
+            models,
+            tools,
+            requests,
+            requests_rejected,
+            plugin_faults,
+            plugins,
+        };
         let metrics = Self { inner: Arc::new(inner) };
         for state in PluginState::ALL {
             metrics.set_plugins(state, 0);
@@ -76,6 +87,11 @@ impl Metrics {
     /// The series of a loaded model; equal names share them.
     pub fn model(&self, name: &str) -> ModelMetrics {
         self.inner.models.model(name)
+    }
+
+    /// The figures of tools and joined servers.
+    pub fn tools(&self) -> ToolMetrics {
+        self.inner.tools.clone()
     }
 
     /// Where locks of this name are counted.
@@ -209,6 +225,11 @@ mod tests {
         metrics.count_rejected("queue_full");
         metrics.count_plugin_fault("cpu");
         metrics.set_plugins(PluginState::Loaded, 5);
+        let tools = metrics.tools();
+        tools.record_call("alpha", "alpha__echo", "ok", Duration::from_millis(2));
+        tools.set_server_state("alpha", "ready", ["starting", "ready"]);
+        tools.count_restart("alpha");
+        tools.count_tool_change("alpha");
         metrics
     }
 
@@ -239,6 +260,9 @@ mod tests {
             "host_requests_rejected",
             "host_restarts",
             "host_steps",
+            "mcp_calls",
+            "mcp_server_restarts",
+            "mcp_tool_changes",
             "vllm:generation_tokens",
             "vllm:num_preemptions",
             "vllm:prefix_cache_hits",
@@ -255,6 +279,7 @@ mod tests {
             "host_requests_in_flight",
             "host_requests_waiting",
             "host_sequences_running",
+            "mcp_server_state",
             "vllm:cache_config_info",
             "vllm:kv_cache_usage_perc",
             "vllm:num_requests_running",
@@ -268,6 +293,7 @@ mod tests {
             "host_inter_token_latency_seconds",
             "host_lock_wait_seconds",
             "host_step_duration_seconds",
+            "mcp_call_duration_seconds",
             "vllm:e2e_request_latency_seconds",
             "vllm:inter_token_latency_seconds",
             "vllm:request_time_per_output_token_seconds",

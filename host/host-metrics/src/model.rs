@@ -35,7 +35,7 @@ type Histograms = Family<ModelLabel, Histogram, Buckets>;
 
 /// Makes the histograms of a family with the same bounds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Buckets(&'static [f64]);
+pub(crate) struct Buckets(pub(crate) &'static [f64]);
 
 impl MetricConstructor<Histogram> for Buckets {
     fn new_metric(&self) -> Histogram {
