@@ -1,5 +1,7 @@
 //! Patterns over names: `*` stands for any run of characters, `?` for one.
 
+use std::fmt;
+
 /// A pattern such as `fs__*`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(Box<[char]>);
@@ -34,6 +36,12 @@ impl Glob {
             }
         }
         self.0[at..].iter().all(|&rest| rest == '*')
+    }
+}
+
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|c| write!(f, "{c}"))
     }
 }
 

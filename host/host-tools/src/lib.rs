@@ -7,11 +7,16 @@
 
 mod caller;
 mod catalog;
+pub mod config;
 mod context;
 mod error;
 mod glob;
+mod joined;
 mod provider;
+mod rate;
 mod registry;
+mod server;
+mod session;
 
 pub use caller::{Caller, Need, Scope, ScopeError, Scopes, Surface};
 pub use catalog::{
@@ -20,5 +25,7 @@ pub use catalog::{
 pub use context::{Client, Context, Listener, LogLevel, Notifier};
 pub use error::ToolError;
 pub use glob::Glob;
+pub use joined::Joined;
 pub use provider::{Answer, Provider, ToolOutcome};
 pub use registry::{Settings, ToolRegistry};
+pub use server::{Level, ServerState, ServerStatus};

@@ -4,29 +4,50 @@
 //! lock and a call is judged by the list it was chosen from. What a caller may see is what they may
 //! call: both ask [`Caller::may`].
 
+mod audit;
 mod merge;
+mod schema;
+pub(crate) mod size;
+mod subjects;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
+use host_metrics::{ToolMetrics, Metrics};
 use serde_json::Value;
 use tokio::sync::watch;
 
-use self::merge::Snapshot;
+use self::audit::Record;
+use self::merge::{Snapshot, ToolEntry};
+use self::subjects::Subjects;
 use crate::{Caller, Catalog, Context, Map, Provider, ToolError, ToolOutcome};
 
 /// How the registry behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    /// Where calls are counted.
+    pub metrics: Metrics,
     /// How long changes are gathered before the list is made anew.
     pub debounce: Duration,
+    /// Calls a minute that each caller may make; 0 is without limit.
+    pub calls_per_minute: u32,
+    /// Most bytes of a call's arguments.
+    pub arguments_bytes_max: usize,
+    /// Most bytes of a result, whoever gives it; servers have limits of their own below it.
+    pub result_bytes_max: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { debounce: Duration::from_millis(50) }
+        Self {
+            metrics: Metrics::new(),
+            debounce: Duration::from_millis(50),
+            calls_per_minute: 0,
+            arguments_bytes_max: 4 << 20,
+            result_bytes_max: 64 << 20,
+        }
     }
 }
 
@@ -38,6 +59,8 @@ pub struct ToolRegistry {
 
 struct Inner {
     settings: Settings,
+    metrics: ToolMetrics,
+    subjects: Subjects,
     /// Held while a snapshot is made, so that a later one is never replaced by an earlier one.
     providers: Mutex<Vec<Arc<dyn Provider>>>,
     snapshot: ArcSwap<Snapshot>,
@@ -48,7 +71,9 @@ impl ToolRegistry {
     /// A registry without providers.
     pub fn new(settings: Settings) -> Self {
         let inner = Inner {
+            metrics: settings.metrics.tools(),
             settings,
+            subjects: Subjects::default(),
             providers: Mutex::default(),
             snapshot: ArcSwap::default(),
             version: watch::Sender::new(0),
@@ -87,6 +112,11 @@ impl ToolRegistry {
         Arc::new(Catalog { tools, ..rest })
     }
 
+    /// Where calls are counted.
+    pub(crate) fn metrics(&self) -> &ToolMetrics {
+        &self.inner.metrics
+    }
+
     /// What could not be taken in, a line each, for an operator.
     pub fn problems(&self) -> Vec<String> {
         self.inner.snapshot.load().problems.clone()
@@ -97,7 +127,8 @@ impl ToolRegistry {
         self.inner.version.subscribe()
     }
 
-    /// Calls a tool by the name in the list.
+    /// Calls a tool by the name in the list. A result that does not fit the tool's own schema is a
+    /// failure of the tool.
     ///
     /// # Errors
     ///
@@ -114,7 +145,11 @@ impl ToolRegistry {
             .get(name)
             .filter(|entry| context.caller.may(&entry.tool))
             .ok_or_else(|| unknown("tool", name))?;
-        entry.provider.call_tool(name, arguments, context).await
+        let bytes = audit::bytes(&arguments);
+        let record = Record::begin(&entry.tool, &arguments, bytes, &context, &self.inner.metrics);
+        let result = self.inner.call(entry, arguments, bytes, context).await;
+        record.end(&result);
+        result
     }
 
     /// Reads a resource: a result of `resources/read`.
@@ -175,12 +210,33 @@ impl ToolRegistry {
 }
 
 impl Inner {
+    async fn call(
+        &self,
+        entry: &ToolEntry,
+        arguments: Map,
+        bytes: usize,
+        context: Context,
+    ) -> Result<ToolOutcome, ToolError> {
+        let Settings { calls_per_minute, arguments_bytes_max, result_bytes_max, .. } =
+            self.settings;
+        self.subjects.take(&context.caller.subject, calls_per_minute, Instant::now())?;
+        check_size("arguments", bytes, arguments_bytes_max)?;
+        // Checked as a value, which takes the map and gives it back.
+        let arguments = Value::Object(arguments);
+        entry.input.check(&arguments).map_err(ToolError::InvalidArguments)?;
+        let Value::Object(arguments) = arguments else { return Err(ToolError::Cancelled) };
+        let outcome = entry.provider.call_tool(&entry.tool.name, arguments, context).await?;
+        check_size("result", size::of_outcome(&outcome), result_bytes_max)?;
+        Ok(entry.judge(outcome))
+    }
+
     /// Makes a snapshot of what the providers offer now, and tells if it differs.
     fn merge(&self) {
         let providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = Snapshot::of(&providers);
-        let differs = fresh.catalog != self.snapshot.load().catalog;
-        for problem in &fresh.problems {
+        let known = self.snapshot.load_full();
+        let fresh = Snapshot::of(&providers, &known);
+        let differs = fresh.catalog != known.catalog;
+        for problem in fresh.problems.iter().filter(|line| !known.problems.contains(line)) {
             tracing::warn!(%problem, "not offered");
         }
         self.snapshot.store(Arc::new(fresh));
@@ -195,6 +251,13 @@ impl fmt::Debug for ToolRegistry {
         let tools = self.inner.snapshot.load().tools.len();
         f.debug_struct("ToolRegistry").field("tools", &tools).finish_non_exhaustive()
     }
+}
+
+fn check_size(what: &'static str, bytes: usize, bytes_max: usize) -> Result<(), ToolError> {
+    if bytes > bytes_max {
+        return Err(ToolError::TooLarge { what, bytes, bytes_max });
+    }
+    Ok(())
 }
 
 fn unknown(kind: &'static str, name: &str) -> ToolError {

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use crate::{Catalog, Owner, Provider, ResourceTemplate, Tool};
+use super::schema::Schema;
+use crate::{Catalog, Owner, Provider, ResourceTemplate, Tool, ToolOutcome};
 
 /// What the registry knows at a moment.
 #[derive(Default)]
@@ -20,14 +21,62 @@ pub(super) struct Snapshot {
     pub(super) problems: Vec<String>,
 }
 
-/// A tool and who answers for it.
+/// A tool, who answers for it, and what fits it.
+#[derive(Clone)]
 pub(super) struct ToolEntry {
     pub(super) tool: Arc<Tool>,
     pub(super) provider: Arc<dyn Provider>,
+    pub(super) input: Arc<Schema>,
+    output: Option<Arc<Schema>>,
+}
+
+impl ToolEntry {
+    /// The entry of a tool; that of the last snapshot if the tool is the same.
+    fn of(
+        tool: Arc<Tool>,
+        provider: Arc<dyn Provider>,
+        known: Option<&ToolEntry>,
+    ) -> Result<Self, String> {
+        if let Some(known) = known.filter(|known| known.tool == tool) {
+            let (input, output) = (Arc::clone(&known.input), known.output.clone());
+            return Ok(Self { tool, provider, input, output });
+        }
+        let compile = |what: &str, schema: &crate::Map| {
+            Schema::compile(schema).map(Arc::new).map_err(|error| {
+                format!("tool `{}`: its {what} schema is not valid: {error}", tool.name)
+            })
+        };
+        let input = compile("input", &tool.input_schema)?;
+        let output = match &tool.output_schema {
+            Some(schema) => Some(compile("output", schema)?),
+            None => None,
+        };
+        Ok(Self { tool, provider, input, output })
+    }
+
+    /// A result that keeps what its tool promised, or a failure that says what is wrong with it.
+    pub(super) fn judge(&self, outcome: ToolOutcome) -> ToolOutcome {
+        let Some(schema) = &self.output else { return outcome };
+        if outcome.is_error || outcome.input_required.is_some() {
+            return outcome;
+        }
+        let fault = match &outcome.structured {
+            Some(structured) => schema.check(structured).err(),
+            None => Some("there is none".to_owned()),
+        };
+        match fault {
+            None => outcome,
+            Some(fault) => ToolOutcome::failure(format!(
+                "the structured result of `{}` does not fit its schema: {fault}",
+                self.tool.name
+            )),
+        }
+    }
 }
 
 impl Snapshot {
-    pub(super) fn of(providers: &[Arc<dyn Provider>]) -> Self {
+    /// What the providers offer now; `known` is the snapshot before.
+    pub(super) fn of(providers: &[Arc<dyn Provider>], known: &Self) -> Self {
         let catalogs: Vec<_> = providers.iter().map(|p| (p, p.catalog())).collect();
         let mut problems = Vec::new();
         let mut names = Names::new("tool", &mut problems);
@@ -36,7 +85,13 @@ impl Snapshot {
                 names.claim(&tool.name, &tool.owner, tool, provider);
             }
         }
-        let tools = names.settle();
+        let mut tools = BTreeMap::new();
+        for (name, (tool, provider)) in names.settle() {
+            match ToolEntry::of(tool, provider, known.tools.get(&name)) {
+                Ok(entry) => drop(tools.insert(name, entry)),
+                Err(problem) => problems.push(problem),
+            }
+        }
         let mut names = Names::new("prompt", &mut problems);
         for (provider, catalog) in &catalogs {
             for prompt in &catalog.prompts {
@@ -59,17 +114,14 @@ impl Snapshot {
         }
         let templates = names.settle();
         let catalog = Catalog {
-            tools: items(&tools),
+            tools: tools.values().map(|entry| Arc::clone(&entry.tool)).collect(),
             prompts: items(&prompts),
             resources: items(&resources),
             resource_templates: items(&templates),
         };
-        let tools = tools.into_iter();
         Self {
             catalog: Arc::new(catalog),
-            tools: tools
-                .map(|(name, (tool, provider))| (name, ToolEntry { tool, provider }))
-                .collect(),
+            tools,
             prompts: owners(prompts),
             resources: owners(resources),
             templates: owners(templates),
