@@ -6,11 +6,13 @@ mod config;
 mod http;
 mod log;
 mod models;
+mod servers;
 
 pub(crate) use config::ConfigCommand;
 pub(crate) use http::HttpArgs;
 pub(crate) use log::{LogArgs, LogFormat};
 pub(crate) use models::{ComingArgs, ModelsCommand, RootArgs};
+pub(crate) use servers::{JoinArgs, ServersCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -68,6 +70,9 @@ pub(crate) enum Command {
     Calibrate(CalibrateArgs),
     /// Measure prefill and decode speed, time to first token, load time and memory.
     Bench(BenchArgs),
+    /// The MCP servers that the host joins.
+    #[command(subcommand)]
+    Mcp(ServersCommand),
     /// Show the settings in effect, or check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -172,6 +177,8 @@ pub(crate) struct ServeArgs {
     pub(crate) load: LoadArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) join: JoinArgs,
     /// Do not count how long locks are waited for.
     #[arg(long, env = "HOST_NO_LOCK_METRICS", hide_short_help = true)]
     pub(crate) no_lock_metrics: bool,

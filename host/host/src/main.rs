@@ -22,6 +22,7 @@ mod quantize;
 mod reply;
 mod run;
 mod serve;
+mod servers;
 mod wiring;
 
 use args::{Cli, Command};
@@ -63,6 +64,7 @@ fn run_command(cli: Cli) -> Result<(), Failure> {
         Command::Quantize(args) => quantize::quantize(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Mcp(command) => servers::servers(&command),
         // They were done above: none wants logs or settings.
         Command::Config(_) | Command::ProbePlugin { .. } | Command::Pull { .. } => Ok(()),
     }

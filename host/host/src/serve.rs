@@ -8,12 +8,13 @@ use crate::args::{HttpArgs, LogArgs, ServeArgs};
 use crate::console::{Printable as _, note};
 use crate::models::resolve;
 use crate::operator::{Operator, unload_idle};
-use crate::{Failure, logging};
+use crate::{Failure, logging, servers};
 use host_generation::Models;
 use host_http::{Admin, ApiKeys, AppState, HttpOptions, RateLimits, check_bind};
 use host_loader::{PluginReport, PluginState};
 use host_metrics::Metrics;
 use host_model::{Catalog, CatalogEntry};
+use host_tools::{Joined, Settings, ToolRegistry};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -50,7 +51,9 @@ pub(crate) fn serve(args: &ServeArgs, logs: &LogArgs) -> Result<(), Failure> {
         ..HttpOptions::default()
     };
     let admin: Arc<dyn Admin> = Arc::<Operator>::clone(&operator);
+    let tools = Settings { metrics: metrics.clone(), ..Settings::default() };
     let state = AppState::new(models.clone(), metrics, admin, options);
+    let servers = servers::read(&args.join)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let wanted = SocketAddr::new(http.bind, http.port);
@@ -63,12 +66,20 @@ pub(crate) fn serve(args: &ServeArgs, logs: &LogArgs) -> Result<(), Failure> {
             let after = Duration::from_secs(args.coming.idle_unload_s);
             tokio::spawn(unload_idle(models.clone(), after));
         }
+        let registry = ToolRegistry::new(tools);
+        let joined = servers.map(|servers| Joined::start(servers, &registry));
         let wanted = args.models.clone();
         let loading = tokio::task::spawn_blocking(move || load_all(&operator, &models, &wanted));
         loading.await??;
+        if let Some(joined) = &joined {
+            joined.strict_ones().await?;
+        }
         note(&format!("listening on http://{address}"));
-        server.await??;
-        Ok(())
+        let served = server.await?;
+        if let Some(joined) = joined {
+            joined.stop().await;
+        }
+        Ok(served?)
     })
 }
 

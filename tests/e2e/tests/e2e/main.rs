@@ -13,6 +13,7 @@ mod embeddings;
 mod faults;
 mod first_light;
 mod golden;
+mod joined_servers;
 mod model_roots;
 mod null_compute;
 mod operating;
