@@ -13,6 +13,8 @@ mod embeddings;
 mod faults;
 mod first_light;
 mod golden;
+mod mcp_peer;
+mod mcp_server;
 mod model_roots;
 mod null_compute;
 mod operating;
