@@ -14,10 +14,10 @@ use rmcp::model::{
     ClientJsonRpcMessage, ErrorCode, ErrorData, JsonRpcMessage, ServerJsonRpcMessage,
 };
 use rmcp::service::RoleClient;
+use rmcp::transport::Transport;
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClientTransport, StreamableHttpClientTransportConfig,
 };
-use rmcp::transport::Transport;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
 /// Code of an answer that stands for a failed request of HTTP.
@@ -42,7 +42,8 @@ fn run() -> Result<(), Failure> {
         .install_default()
         .map_err(|_| "the cryptography was chosen already")?;
     let config = StreamableHttpClientTransportConfig::with_uri(url).custom_headers(headers()?);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
     let carried = runtime.block_on(carry(config));
     // A thread that waits for stdin would be waited for otherwise.
     runtime.shutdown_background();

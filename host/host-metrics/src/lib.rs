@@ -8,6 +8,7 @@
 mod deploy;
 mod labels;
 mod locks;
+mod mcp;
 mod metrics;
 mod model;
 mod steps;
@@ -16,6 +17,7 @@ mod vllm;
 
 pub use labels::PluginState;
 pub use locks::{Lock, LockMetrics, Mutex, RwLock};
+pub use mcp::{McpAnswer, McpMetrics};
 pub use metrics::{CONTENT_TYPE, Metrics};
 pub use model::{CacheShape, Finish, InFlight, ModelMetrics, Occupancy};
 pub use parking_lot::{Condvar, MutexGuard, RwLockReadGuard, RwLockWriteGuard};

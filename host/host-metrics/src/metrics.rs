@@ -13,6 +13,7 @@ use prometheus_client::registry::Registry;
 
 use crate::labels::{PluginLabel, PluginState, ReasonLabel, RequestLabels, StateLabel};
 use crate::locks::{Lock, LockCollector, LockMetrics, Locks};
+use crate::mcp::McpMetrics;
 use crate::model::{ModelFamilies, ModelMetrics};
 use crate::tools::ToolMetrics;
 
@@ -35,6 +36,7 @@ struct Inner {
     requests_rejected: Family<ReasonLabel, Counter>,
     plugin_faults: Family<PluginLabel, Counter>,
     plugins: Family<StateLabel, Gauge>,
+    mcp: McpMetrics,
 }
 
 impl Metrics {
@@ -67,6 +69,7 @@ impl Metrics {
         let plugins = Family::default();
         let help = "Files of the plugin folder by what became of them";
         registry.register("host_plugins", help, Family::clone(&plugins));
+        let mcp = McpMetrics::register(&mut registry);
         let inner = Inner {
             registry,
             locks,
@@ -76,6 +79,7 @@ impl Metrics {
             requests_rejected,
             plugin_faults,
             plugins,
+            mcp,
         };
         let metrics = Self { inner: Arc::new(inner) };
         for state in PluginState::ALL {
@@ -92,6 +96,11 @@ impl Metrics {
     /// The figures of tools and joined servers.
     pub fn tools(&self) -> ToolMetrics {
         self.inner.tools.clone()
+    }
+
+    /// The figures of the MCP surface.
+    pub fn mcp(&self) -> McpMetrics {
+        self.inner.mcp.clone()
     }
 
     /// Where locks of this name are counted.
@@ -139,7 +148,7 @@ impl Default for Metrics {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::Metrics;
     use crate::labels::PluginState;
@@ -230,6 +239,11 @@ mod tests {
         tools.set_server_state("alpha", "ready", ["starting", "ready"]);
         tools.count_restart("alpha");
         tools.count_tool_change("alpha");
+        let mcp = metrics.mcp();
+        mcp.count_request("tools/call", 200);
+        mcp.count_error("unknown", "tools/call");
+        mcp.set_sessions(2);
+        mcp.answer_started("tools/call", Instant::now()).add_bytes(7);
         metrics
     }
 
@@ -260,6 +274,9 @@ mod tests {
             "host_requests_rejected",
             "host_restarts",
             "host_steps",
+            "http_mcp_errors",
+            "http_mcp_requests",
+            "http_mcp_stream_bytes_sent",
             "mcp_calls",
             "mcp_server_restarts",
             "mcp_tool_changes",
@@ -279,6 +296,8 @@ mod tests {
             "host_requests_in_flight",
             "host_requests_waiting",
             "host_sequences_running",
+            "http_mcp_active_connections",
+            "http_mcp_sessions",
             "mcp_server_state",
             "vllm:cache_config_info",
             "vllm:kv_cache_usage_perc",
@@ -293,6 +312,7 @@ mod tests {
             "host_inter_token_latency_seconds",
             "host_lock_wait_seconds",
             "host_step_duration_seconds",
+            "http_mcp_request_duration_seconds",
             "mcp_call_duration_seconds",
             "vllm:e2e_request_latency_seconds",
             "vllm:inter_token_latency_seconds",
@@ -329,6 +349,13 @@ mod tests {
         check(&metrics, r#"host_plugins{state="loaded"}"#, 5.0);
         check(&metrics, r#"host_plugins{state="refused"}"#, 0.0);
         check(&metrics, r#"host_plugins{state="quarantined"}"#, 0.0);
+        check(&metrics, r#"http_mcp_requests_total{method="tools/call",status="200"}"#, 1.0);
+        check(&metrics, r#"http_mcp_errors_total{type="unknown",method="tools/call"}"#, 1.0);
+        check(&metrics, "http_mcp_sessions", 2.0);
+        check(&metrics, "http_mcp_active_connections", 0.0);
+        check(&metrics, "http_mcp_stream_bytes_sent_total", 7.0);
+        let duration = r#"http_mcp_request_duration_seconds_count{method="tools/call"}"#;
+        check(&metrics, duration, 1.0);
     }
 
     #[test]

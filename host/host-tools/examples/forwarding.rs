@@ -49,15 +49,23 @@ fn direct(program: &str, args: &[String]) -> Result<Vec<Duration>, Failure> {
     let mut stdout = BufReader::new(stdout.ok_or("no stdout")?);
     let mut line = String::new();
     let mut ask = |id: usize, method: &str, params: Value| -> Result<(), Failure> {
-        writeln!(stdin, "{}", json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}))?;
+        writeln!(
+            stdin,
+            "{}",
+            json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params})
+        )?;
         line.clear();
         stdout.read_line(&mut line)?;
         let answer: Value = serde_json::from_str(&line)?;
         if answer["id"] == id { Ok(()) } else { Err(format!("not the answer: {line}").into()) }
     };
     let client = json!({"name": "bench", "version": "0"});
-    ask(0, "initialize", json!({"protocolVersion": "2025-11-25", "capabilities": {},
-        "clientInfo": client}))?;
+    ask(
+        0,
+        "initialize",
+        json!({"protocolVersion": "2025-11-25", "capabilities": {},
+        "clientInfo": client}),
+    )?;
     let mut times = Vec::new();
     for id in 1..=CALLS {
         let begun = Instant::now();

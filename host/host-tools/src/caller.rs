@@ -51,6 +51,16 @@ impl Scopes {
     pub fn all() -> Self {
         [Scope::Admin].into_iter().collect()
     }
+
+    /// Whether they are enough for something that has no name of its own, as a route of HTTP.
+    pub fn allow(&self, need: Need) -> bool {
+        self.0.iter().any(|scope| match scope {
+            Scope::Admin => true,
+            Scope::Infer => matches!(need, Need::List | Need::Infer),
+            Scope::List => need == Need::List,
+            Scope::Call(_) => false,
+        })
+    }
 }
 
 impl FromIterator<Scope> for Scopes {
@@ -103,12 +113,11 @@ impl Caller {
     /// Whether they may see and call a tool: the one policy of the host.
     pub fn may(&self, tool: &Tool) -> bool {
         let shown = tool.hidden_from != Some(self.surface);
-        shown && self.scopes.0.iter().any(|scope| match scope {
-            Scope::Admin => true,
+        let is_named = |scope: &Scope| match scope {
             Scope::Call(names) => tool.need != Need::Admin && names.matches(&tool.name),
-            Scope::Infer => matches!(tool.need, Need::List | Need::Infer),
-            Scope::List => tool.need == Need::List,
-        })
+            Scope::Infer | Scope::List | Scope::Admin => false,
+        };
+        shown && (self.scopes.allow(tool.need) || self.scopes.0.iter().any(is_named))
     }
 
     /// Whether they may see and read prompts and resources: any scope of MCP is enough.

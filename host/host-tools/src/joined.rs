@@ -27,8 +27,7 @@ impl Joined {
     /// registry when it has given its list. Call it on a tokio runtime.
     pub fn start(config: Config, registry: &ToolRegistry) -> Self {
         let metrics = registry.metrics();
-        let mut joined =
-            Self { servers: Vec::new(), broken: Vec::new(), tasks: JoinSet::new() };
+        let mut joined = Self { servers: Vec::new(), broken: Vec::new(), tasks: JoinSet::new() };
         for (name, reason) in config.broken {
             tracing::warn!(server = %name, %reason, "a server of the configuration is not joined");
             let status = ServerStatus::new(&name);

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use host_metrics::{ToolMetrics, Metrics};
+use host_metrics::{Metrics, ToolMetrics};
 use serde_json::Value;
 use tokio::sync::watch;
 

@@ -153,8 +153,7 @@ impl Server {
         params: Value,
         context: &Context,
     ) -> Result<Value, ToolError> {
-        let patience =
-            Patience { silence: self.config.timeout, total: self.config.total_max };
+        let patience = Patience { silence: self.config.timeout, total: self.config.total_max };
         let permit = tokio::select! {
             permit = tokio::time::timeout(patience.silence, self.permits.acquire()) => permit,
             () = context.cancel.cancelled() => return Err(ToolError::Cancelled),
@@ -187,10 +186,10 @@ impl Server {
         context: Context,
     ) -> Result<ToolOutcome, ToolError> {
         let offer = self.offer.load_full();
-        let tool = offer.tools.get(name).ok_or_else(|| ToolError::Unknown {
-            kind: "tool",
-            name: name.to_owned(),
-        })?;
+        let tool = offer
+            .tools
+            .get(name)
+            .ok_or_else(|| ToolError::Unknown { kind: "tool", name: name.to_owned() })?;
         let key = self.cache_key(tool, &arguments, &context);
         if let Some(outcome) = key.as_ref().and_then(|key| self.cache.get(key, Instant::now())) {
             return Ok(outcome);
@@ -260,12 +259,7 @@ impl Server {
         Ok(neighbourly(result))
     }
 
-    async fn fill(
-        &self,
-        name: &str,
-        arguments: Map,
-        context: Context,
-    ) -> Result<Value, ToolError> {
+    async fn fill(&self, name: &str, arguments: Map, context: Context) -> Result<Value, ToolError> {
         let catalog = Arc::clone(&self.offer.load().catalog);
         let prompt = catalog.prompts.iter().find(|prompt| prompt.name == name);
         let prompt = prompt.ok_or_else(|| unknown("prompt", name))?;

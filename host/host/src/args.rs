@@ -5,12 +5,14 @@
 mod config;
 mod http;
 mod log;
+mod mcp;
 mod models;
 mod servers;
 
 pub(crate) use config::ConfigCommand;
 pub(crate) use http::HttpArgs;
 pub(crate) use log::{LogArgs, LogFormat};
+pub(crate) use mcp::{EndpointArgs, McpArgs};
 pub(crate) use models::{ComingArgs, ModelsCommand, RootArgs};
 pub(crate) use servers::{JoinArgs, ServersCommand};
 
@@ -40,6 +42,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve models over HTTP.
     Serve(ServeArgs),
+    /// Serve models, and the tools of joined servers, to one MCP client on stdin and stdout.
+    Mcp(McpArgs),
     /// Answer one prompt, or chat when no prompt is given.
     Run(RunArgs),
     /// Print the vectors of texts as JSON; for embedding models.
@@ -70,9 +74,6 @@ pub(crate) enum Command {
     Calibrate(CalibrateArgs),
     /// Measure prefill and decode speed, time to first token, load time and memory.
     Bench(BenchArgs),
-    /// The MCP servers that the host joins.
-    #[command(subcommand)]
-    Mcp(ServersCommand),
     /// Show the settings in effect, or check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -165,6 +166,15 @@ pub(crate) struct LoadArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
+    pub(crate) served: ServedArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+}
+
+/// What is served, whatever way it is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct ServedArgs {
+    #[command(flatten)]
     pub(crate) plugins: PluginArgs,
     /// Model to load at the start, as PATH, ID=PATH or the id of one in a folder of models; may be
     /// repeated.
@@ -176,9 +186,9 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) load: LoadArgs,
     #[command(flatten)]
-    pub(crate) http: HttpArgs,
-    #[command(flatten)]
     pub(crate) join: JoinArgs,
+    #[command(flatten)]
+    pub(crate) endpoints: EndpointArgs,
     /// Do not count how long locks are waited for.
     #[arg(long, env = "HOST_NO_LOCK_METRICS", hide_short_help = true)]
     pub(crate) no_lock_metrics: bool,

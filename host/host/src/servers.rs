@@ -98,21 +98,24 @@ fn report(config: &Config) -> Result<(), Failure> {
 }
 
 /// The configuration of one server alone, started whatever the file says.
-fn one_of(config: Config, name: &str) -> Result<Config, Failure> {
+fn one_of(mut config: Config, name: &str) -> Result<Config, Failure> {
     if let Some((_, reason)) = config.broken.iter().find(|(broken, _)| broken == name) {
         answer(&format!("lint       failed: {}\n", reason.printable()));
         return Err(format!("{name}: {reason}").into());
     }
     let names: Vec<_> = config.servers.iter().map(|server| server.name.as_str()).collect();
-    let known = names.join(", ");
-    let server = config.servers.iter().find(|server| server.name == name).cloned();
-    let mut server = server.ok_or_else(|| format!("no server `{name}`; there are: {known}"))?;
-    server.start = Start::Eager;
-    Ok(Config { servers: vec![server], ..Config::default() })
+    let unknown = format!("no server `{name}`; there are: {}", names.join(", "));
+    config.servers.retain(|server| server.name == name);
+    config.servers.first_mut().ok_or(unknown)?.start = Start::Eager;
+    Ok(Config { servers: config.servers, ..Config::default() })
 }
 
 fn on_runtime<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?.block_on(work)
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 /// A server that was started for one command.
@@ -242,23 +245,24 @@ fn named<'a>(tools: &'a [Arc<Tool>], name: &str) -> Result<&'a Arc<Tool>, Failur
 
 async fn call(config: Config, tool: &str, arguments: Map) -> Result<(), Failure> {
     let bench = Bench::start(config);
-    let status = bench.settled().await?;
-    let called = async {
-        if status.state != ServerState::Ready {
-            return Err(status.reason.unwrap_or_else(|| "no answer in time".to_owned()).into());
-        }
-        let tool = Arc::clone(named(&bench.tools(), tool)?);
-        let outcome = bench.call(&tool.name, arguments).await?;
-        print_json(&json!({
-            "content": outcome.content,
-            "structuredContent": outcome.structured,
-            "isError": outcome.is_error,
-        }))?;
-        if outcome.is_error { Err("the tool failed".into()) } else { Ok(()) }
-    };
-    let called: Result<(), Failure> = called.await;
+    let called = call_on(&bench, tool, arguments).await;
     bench.joined.stop().await;
     called
+}
+
+async fn call_on(bench: &Bench, tool: &str, arguments: Map) -> Result<(), Failure> {
+    let status = bench.settled().await?;
+    if status.state != ServerState::Ready {
+        return Err(status.reason.unwrap_or_else(|| "no answer in time".to_owned()).into());
+    }
+    let tools = bench.tools();
+    let outcome = bench.call(&named(&tools, tool)?.name, arguments).await?;
+    print_json(&json!({
+        "content": outcome.content,
+        "structuredContent": outcome.structured,
+        "isError": outcome.is_error,
+    }))?;
+    if outcome.is_error { Err("the tool failed".into()) } else { Ok(()) }
 }
 
 fn object(text: &str) -> Result<Map, Failure> {

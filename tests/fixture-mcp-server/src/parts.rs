@@ -66,8 +66,13 @@ impl Part for Alpha {
             search,
             broken,
             tool("fail", "fails", json!({}), &[]),
-            tool("slow", "tells how far it is", json!({"steps": {"type": "integer"},
-                "each_ms": {"type": "integer"}}), &[]),
+            tool(
+                "slow",
+                "tells how far it is",
+                json!({"steps": {"type": "integer"},
+                "each_ms": {"type": "integer"}}),
+                &[],
+            ),
             tool("env", "reads a variable", json!({"name": string}), &["name"]),
             tool("now", "a number that grows", json!({}), &[]),
             tool("grow", "adds a tool and changes another", json!({}), &[]),
@@ -133,7 +138,8 @@ impl Part for Beta {
 
     fn tools(&self, _: Option<&str>) -> Value {
         let long = "x".repeat(120);
-        let names = ["echo", "search", "chat", "alpha__echo", "weird name/ü", &long, "twin", "twin"];
+        let names =
+            ["echo", "search", "chat", "alpha__echo", "weird name/ü", &long, "twin", "twin"];
         let mut tools: Vec<_> = names.map(|name| tool(name, "beta", json!({}), &[])).into();
         tools.push(json!({"name": "no_schema"}));
         tools.push(json!("no tool at all"));

@@ -84,11 +84,19 @@ impl Speech {
             "initialize" if self.era == "modern" => {
                 self.refuse(id, -32601, "initialize is not supported");
             }
-            "initialize" => self.answer(id, false, json!({"protocolVersion": LEGACY,
-                "capabilities": capabilities, "serverInfo": software})),
-            "server/discover" => self.answer(id, true, json!({"supportedVersions": [MODERN],
+            "initialize" => self.answer(
+                id,
+                false,
+                json!({"protocolVersion": LEGACY,
+                "capabilities": capabilities, "serverInfo": software}),
+            ),
+            "server/discover" => self.answer(
+                id,
+                true,
+                json!({"supportedVersions": [MODERN],
                 "capabilities": capabilities, "ttlMs": 0, "cacheScope": "private",
-                "_meta": {"io.modelcontextprotocol/serverInfo": software}})),
+                "_meta": {"io.modelcontextprotocol/serverInfo": software}}),
+            ),
             "ping" => self.answer(id, modern, json!({})),
             "tools/list" => {
                 let mut page = self.part.tools(params["cursor"].as_str());

@@ -44,9 +44,11 @@ impl<'a> Entry<'a> {
         match kind.as_deref() {
             None | Some("stdio" | "http" | "streamable-http" | "streamableHttp") => {}
             Some("sse") => {
-                return Err("the transport `sse` was replaced in 2025: if the server has an address \
+                return Err(
+                    "the transport `sse` was replaced in 2025: if the server has an address \
                      for streamable HTTP, often `/mcp`, use it with type `http`"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
             Some("ws" | "websocket") => return Err(no_web_socket()),
             Some(other) => return Err(format!("`type`: stdio or http expected, not {other}")),
@@ -174,9 +176,7 @@ impl<'a> Entry<'a> {
             None | Some("prefix") => Ok(Names::Prefix(prefix)),
             Some("flat") => Ok(Names::Flat),
             Some("custom") => Ok(Names::Custom(map, prefix)),
-            Some(other) => {
-                Err(format!("`strategy`: prefix, flat or custom expected, not {other}"))
-            }
+            Some(other) => Err(format!("`strategy`: prefix, flat or custom expected, not {other}")),
         }
     }
 
@@ -193,9 +193,8 @@ impl<'a> Entry<'a> {
     fn calls_per_minute(&self) -> Result<Vec<(Glob, u32)>, String> {
         let limits = self.field("calls_per_minute").map(|value| {
             let limits = value.as_object()?.iter();
-            let limits = limits.map(|(glob, most)| {
-                Some((Glob::new(glob), u32::try_from(most.as_u64()?).ok()?))
-            });
+            let limits = limits
+                .map(|(glob, most)| Some((Glob::new(glob), u32::try_from(most.as_u64()?).ok()?)));
             limits.collect::<Option<Vec<_>>>()
         });
         match limits {

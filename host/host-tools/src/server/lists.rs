@@ -42,8 +42,7 @@ pub(super) async fn read(
     let offers = |kind: &str| introduction.capabilities[kind].is_object();
     let mut lists = Lists::default();
     if offers("tools") {
-        lists.tools =
-            pages(session, "tools/list", "tools", tools_max, &mut lists.problems).await?;
+        lists.tools = pages(session, "tools/list", "tools", tools_max, &mut lists.problems).await?;
     }
     let others = [
         ("prompts", "prompts/list", "prompts"),

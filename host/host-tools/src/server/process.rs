@@ -20,8 +20,18 @@ use crate::config::Source;
 const SHARED: &[&str] = &["PATH", "HOME", "LANG", "TMPDIR"];
 #[cfg(windows)]
 const SHARED: &[&str] = &[
-    "PATH", "PATHEXT", "SYSTEMROOT", "SYSTEMDRIVE", "COMSPEC", "TEMP", "TMP", "USERPROFILE",
-    "APPDATA", "LOCALAPPDATA", "PROGRAMFILES", "PROGRAMDATA",
+    "PATH",
+    "PATHEXT",
+    "SYSTEMROOT",
+    "SYSTEMDRIVE",
+    "COMSPEC",
+    "TEMP",
+    "TMP",
+    "USERPROFILE",
+    "APPDATA",
+    "LOCALAPPDATA",
+    "PROGRAMFILES",
+    "PROGRAMDATA",
 ];
 
 /// How long a server may take to end, first after its input was closed, then after SIGTERM.

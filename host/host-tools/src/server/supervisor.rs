@@ -289,7 +289,11 @@ impl Server {
                 tracing::info!(server = %self.name, %state, reason, "server");
             }
         }
-        self.metrics.set_server_state(&self.name, state.word(), ServerState::ALL.map(ServerState::word));
+        self.metrics.set_server_state(
+            &self.name,
+            state.word(),
+            ServerState::ALL.map(ServerState::word),
+        );
     }
 }
 

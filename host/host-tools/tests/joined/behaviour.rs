@@ -171,9 +171,8 @@ async fn calls_are_counted_by_tool_and_outcome() {
     );
     let page = desk.metrics.encode();
     for (tool, outcome) in [("alpha__fail", "tool_error"), ("alpha__echo", "invalid_arguments")] {
-        let line = format!(
-            "mcp_calls_total{{server=\"alpha\",tool=\"{tool}\",outcome=\"{outcome}\"}} 1"
-        );
+        let line =
+            format!("mcp_calls_total{{server=\"alpha\",tool=\"{tool}\",outcome=\"{outcome}\"}} 1");
         assert!(page.contains(&line), "{line} in {page}");
     }
     assert!(page.contains("mcp_server_state{server=\"alpha\",state=\"ready\"} 1"), "{page}");

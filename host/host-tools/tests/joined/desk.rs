@@ -80,7 +80,11 @@ impl Desk {
         catalog.tools.iter().map(|tool| tool.name.clone()).collect()
     }
 
-    pub(crate) async fn call(&self, tool: &str, arguments: Value) -> Result<ToolOutcome, ToolError> {
+    pub(crate) async fn call(
+        &self,
+        tool: &str,
+        arguments: Value,
+    ) -> Result<ToolOutcome, ToolError> {
         self.call_with(tool, arguments, context()).await
     }
 

@@ -27,7 +27,8 @@ fn configuration(scratch: &Scratch, servers: &[(&str, &str, &str)]) -> (PathBuf,
 #[cfg(target_os = "linux")]
 fn running(mark: &str) -> usize {
     let processes = fs::read_dir("/proc").expect("Linux").flatten();
-    let environments = processes.filter_map(|process| fs::read(process.path().join("environ")).ok());
+    let environments =
+        processes.filter_map(|process| fs::read(process.path().join("environ")).ok());
     let mark = format!("FIXTURE_MARK={mark}");
     environments
         .filter(|environment| environment.split(|byte| *byte == 0).any(|v| v == mark.as_bytes()))
@@ -79,7 +80,9 @@ fn nine_servers_of_which_two_hang_hold_up_nothing_and_none_is_left() {
 
 #[cfg(target_os = "linux")]
 fn is_ready(line: &str) -> bool {
-    line.starts_with("mcp_server_state{") && line.contains("state=\"ready\"") && line.ends_with(" 1")
+    line.starts_with("mcp_server_state{")
+        && line.contains("state=\"ready\"")
+        && line.ends_with(" 1")
 }
 
 #[test]
@@ -93,7 +96,9 @@ fn a_test_shows_how_far_a_server_comes() {
     };
     let good = test("good", &["--tool", "echo", "--arguments", "{\"text\": \"hi\"}"]);
     assert!(good.status.success(), "{}", good.stderr);
-    for level in ["lint       ok", "start      ok", "handshake  ok: alpha 0.0.1", "call       ok: echo"] {
+    for level in
+        ["lint       ok", "start      ok", "handshake  ok: alpha 0.0.1", "call       ok: echo"]
+    {
         assert!(good.stdout.contains(level), "{level} in {}", good.stdout);
     }
     let dead = test("dead", &[]);

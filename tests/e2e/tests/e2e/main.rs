@@ -14,6 +14,8 @@ mod faults;
 mod first_light;
 mod golden;
 mod joined_servers;
+mod mcp_peer;
+mod mcp_server;
 mod model_roots;
 mod null_compute;
 mod operating;

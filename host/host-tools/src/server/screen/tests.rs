@@ -36,7 +36,10 @@ fn tools_get_their_name_here_and_keep_their_own() {
     let [echo] = screened.offer.catalog.tools.as_slice() else { panic!() };
     assert_eq!((echo.name.as_str(), echo.original_name.as_str()), ("alpha__echo", "echo"));
     let origin = &echo.meta["host/origin"];
-    assert_eq!((&origin["source"], &origin["display"]), (&json!("forwarded"), &json!("alpha::echo")));
+    assert_eq!(
+        (&origin["source"], &origin["display"]),
+        (&json!("forwarded"), &json!("alpha::echo"))
+    );
 }
 
 #[test]
@@ -87,7 +90,10 @@ fn a_change_without_a_pin_is_reported_and_offered() {
     let mut accepted = Accepted::new();
     offered(&json!({}), vec![tool("echo", "e")], &mut accepted);
     let later = offered(&json!({}), vec![tool("echo", "other")], &mut accepted);
-    assert_eq!((names(&later), later.changed.as_slice()), (vec!["alpha__echo"], &["echo".to_owned()][..]));
+    assert_eq!(
+        (names(&later), later.changed.as_slice()),
+        (vec!["alpha__echo"], &["echo".to_owned()][..])
+    );
 }
 
 #[test]
