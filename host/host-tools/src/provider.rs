@@ -85,7 +85,7 @@ pub trait Provider: Send + Sync {
     }
 }
 
-fn not_offered<T>(kind: &'static str, name: &str) -> Answer<'static, T> {
+fn not_offered<T: Send + 'static>(kind: &'static str, name: &str) -> Answer<'static, T> {
     let error = ToolError::Unknown { kind, name: name.to_owned() };
     Box::pin(std::future::ready(Err(error)))
 }
