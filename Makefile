@@ -2,7 +2,7 @@
 CARGO ?= cargo
 TARGET = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 PLUGINS = bert cpu gemma gguf isq llama qwen safetensors
-PACKAGES = -p host -p host-pull $(PLUGINS:%=-p plugin-%)
+PACKAGES = -p host -p host-join -p host-pull $(PLUGINS:%=-p plugin-%)
 EXAMPLE = --manifest-path examples/hello-arch/Cargo.toml --locked
 # candle takes minutes to build, so only `make test-candle` builds it, and runs what needs it.
 MEMBERS = --workspace --exclude plugin-candle
@@ -10,7 +10,7 @@ TESTED = $(MEMBERS) --exclude compute-suite
 EXT = $(if $(filter Darwin,$(shell uname -s)),dylib,so)
 ARGS ?=
 
-.PHONY: help check dev build test test-prebuild test-candle test-neon test-clients fmt fmt-check lint ci serve run bench bench-kernels clean
+.PHONY: help check dev build test test-prebuild test-candle test-neon test-clients test-mcp-servers fmt fmt-check lint ci serve run bench bench-kernels clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ dev: ## unoptimised build of host and plugins
 build: ## release build, staged to dist/host and dist/plugins
 	$(CARGO) build --release $(PACKAGES) --locked
 	mkdir -p dist/plugins
-	for name in host host-pull; do \
+	for name in host host-join host-pull; do \
 	  install -m 755 "$(TARGET)/release/$$name" dist/$$name.part && \
 	  mv dist/$$name.part dist/$$name || exit 1; \
 	done
@@ -65,6 +65,9 @@ test-neon: ## the kernels on emulated Arm; needs qemu-user, a cross gcc and Rust
 test-clients: ## clients of others, installed from PyPI and npm, against the host
 	$(CARGO) test -p e2e --test clients --locked -- --nocapture
 	$(CARGO) clippy -p e2e --test clients --locked -- -D warnings
+
+test-mcp-servers: ## MCP servers of others, installed from npm and PyPI, joined by the host
+	$(CARGO) test -p e2e --test real_servers --locked -- --nocapture
 
 fmt: ## format all code
 	$(CARGO) fmt --all

@@ -2,13 +2,15 @@
 //!
 //! HTTP, MCP and the command line all speak to this crate and never to the engine, so an answer is
 //! assembled in one place whatever way it leaves the host: streamed or whole, the same text. It must
-//! not know HTTP, plugins or files, and runs no async code; its streams can be polled by such.
+//! not know HTTP or files and calls no plugin, and runs no async code; its streams can be polled by
+//! such. What surfaces may ask of the operator's side stands here too, as [`Admin`].
 //!
 //! The life of a request: [`Generator::submit`] renders nothing and checks everything, tokenizes and
 //! hands sequences to the engine thread; the [`GenerationStream`] turns their tokens into text as
 //! the reader asks for it. A reader that is slow gets its own sequences paused, one that leaves gets
 //! them cancelled. An [`Embedder`] is the same for a model that turns text into vectors.
 
+mod admin;
 mod assembler;
 mod breakers;
 mod call_grammar;
@@ -39,6 +41,7 @@ mod tool_calls;
 mod tools;
 mod worker;
 
+pub use admin::Admin;
 pub use breakers::BREAKERS_DEFAULT;
 pub use chat_template::{ChatPrompt, ChatTemplate};
 pub use embedder::{Embedder, EmbedderParts, Embeddings, PendingEmbeddings};

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use host_metrics::{Lock, LockMetrics, Metrics, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use host_model::{CatalogEntry, LoadErrorKind};
+use tokio::sync::watch;
 
 use crate::embedder::Embedder;
 use crate::error::GenerationError;
@@ -28,6 +29,7 @@ pub use entry::{Kept, ModelEntry, ModelStatus, Wanted};
 #[derive(Debug, Clone)]
 pub struct Models {
     list: Arc<RwLock<List>>,
+    changes: Arc<watch::Sender<u64>>,
 }
 
 impl Default for Models {
@@ -44,7 +46,17 @@ impl Models {
     }
 
     fn counted(metrics: LockMetrics) -> Self {
-        Self { list: Arc::new(RwLock::new(List::default(), metrics)) }
+        Self { list: Arc::new(RwLock::new(List::default(), metrics)), changes: Arc::default() }
+    }
+
+    /// A number that grows when a model comes or goes, or what may be had of one is another.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Tells those who watch that what the models can do may be another now.
+    pub fn note_change(&self) {
+        self.changes.send_modify(|version| *version += 1);
     }
 
     /// The loaded model of that id or alias, or for `default` the first that serves.
@@ -79,11 +91,13 @@ impl Models {
     /// Gives a model another name; a model whose id it is goes before.
     pub fn add_alias(&self, alias: &str, id: &str) {
         self.write().aliases.insert(alias.to_owned(), id.to_owned());
+        self.note_change();
     }
 
     /// Makes a checkpoint known, to be loaded when somebody asks for it; it stays in the list.
     pub fn offer(&self, checkpoint: CatalogEntry) {
         self.write().offer(checkpoint, Origin::Operator);
+        self.note_change();
     }
 
     /// Makes those of a catalog known, and forgets those of the one before that are not in use.
@@ -100,6 +114,8 @@ impl Models {
                 list.offer(checkpoint, Origin::Catalog);
             }
         }
+        drop(list);
+        self.note_change();
     }
 
     /// What to wait for to get a model that does not serve. One that could not be loaded before is
@@ -135,6 +151,7 @@ impl Models {
         (slot.checkpoint, slot.failure) = (checkpoint, None);
         let replaced = slot.model.replace(model);
         drop(list);
+        self.note_change();
         shut_down(replaced);
     }
 
@@ -155,6 +172,7 @@ impl Models {
             list.slots.remove(index);
         }
         drop(list);
+        self.note_change();
         let removed = model.is_some() || failure.is_some();
         shut_down(model);
         Ok(removed)
@@ -167,6 +185,7 @@ impl Models {
         let (_, slot) = idle.max_by_key(|(idle, _)| *idle)?;
         let (id, model) = (slot.checkpoint.id.clone(), slot.model.take());
         drop(list);
+        self.note_change();
         shut_down(model);
         Some(id)
     }
@@ -179,6 +198,9 @@ impl Models {
         let taken: Vec<_> =
             slots.map(|slot| (slot.checkpoint.id.clone(), slot.model.take())).collect();
         drop(list);
+        if !taken.is_empty() {
+            self.note_change();
+        }
         let unloaded = taken.into_iter().map(|(id, model)| {
             shut_down(model);
             id
@@ -237,6 +259,7 @@ impl Models {
             Err(_) => {}
         }
         drop(list);
+        self.note_change();
         shut_down(replaced);
     }
 

@@ -6,7 +6,9 @@
 
 use std::net::IpAddr;
 
-use axum::http::{HeaderMap, StatusCode, Uri, header};
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+
+use host_tools::{Caller, Need};
 
 use crate::error::ApiError;
 use crate::keys::ApiKeys;
@@ -14,6 +16,18 @@ use crate::state::HttpOptions;
 
 /// Paths that anyone may read: they tell a monitor or a browser nothing it must not know.
 const OPEN_PATHS: [&str; 3] = ["/", "/favicon.svg", "/health"];
+
+/// Paths that change what the host serves.
+const ADMIN_PATHS: [&str; 5] = [
+    "/v1/models/load",
+    "/v1/models/unload",
+    "/v1/plugins/rescan",
+    "/v1/plugins/disable",
+    "/v1/plugins/enable",
+];
+
+/// Routes that judge each request by its content.
+const OTHERS: &str = "/mcp";
 
 /// The page's files, which are the same on every host.
 const OPEN_FOLDER: &str = "/page/";
@@ -87,6 +101,23 @@ pub(crate) fn check_key(
         "an API key is needed: send it as `Authorization: Bearer KEY`"
     };
     Err(ApiError::refused(StatusCode::UNAUTHORIZED, "invalid_api_key", message))
+}
+
+/// Whether a caller may do what a request asks for, as far as its path tells.
+///
+/// # Errors
+/// Their key is not good for it.
+pub(crate) fn check_scope(caller: &Caller, method: &Method, path: &str) -> Result<(), ApiError> {
+    if method != Method::POST || path.starts_with(OTHERS) {
+        return Ok(());
+    }
+    let need = if ADMIN_PATHS.contains(&path) { Need::Admin } else { Need::Infer };
+    if caller.scopes.allow(need) {
+        return Ok(());
+    }
+    let scope = if need == Need::Admin { "mcp:admin" } else { "infer" };
+    let message = format!("this needs a key with the scope {scope}");
+    Err(ApiError::refused(StatusCode::FORBIDDEN, "insufficient_scope", message))
 }
 
 /// Whether anyone may read a path.

@@ -26,15 +26,18 @@ use crate::ids::random_id;
 use crate::limits::REQUEST_ID_BYTES_MAX;
 use crate::meter::Meter;
 use crate::ollama;
-use crate::rate_limit::{Account, Caller, Limiter};
+use crate::rate_limit::{Account, Caller};
 use crate::router::route_label;
 use crate::server::Peer;
 use crate::state::AppState;
 
+/// The caller where nobody needs a key.
+const ANYBODY: &str = "anybody";
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Headers that scripts of welcome pages may read.
-const EXPOSED: &str = "x-request-id, retry-after, x-ratelimit-limit-requests, \
+const EXPOSED: &str = "x-request-id, mcp-session-id, retry-after, x-ratelimit-limit-requests, \
      x-ratelimit-remaining-requests, x-ratelimit-reset-requests, x-ratelimit-limit-tokens, \
      x-ratelimit-remaining-tokens, x-ratelimit-reset-tokens";
 
@@ -42,7 +45,6 @@ const EXPOSED: &str = "x-request-id, retry-after, x-ratelimit-limit-requests, \
 #[derive(Debug, Clone)]
 pub(crate) struct Front {
     state: AppState,
-    limiter: Option<Arc<Limiter>>,
 }
 
 /// What became of a request at the front.
@@ -61,21 +63,21 @@ struct Admission {
     is_welcome: bool,
     /// Whose key it brings.
     key: Option<usize>,
+    /// Who that is; whoever can connect, where nobody needs a key.
+    caller: Option<host_tools::Caller>,
     /// What it is charged to.
     account: Option<Account>,
 }
 
 impl Admission {
     fn new(outcome: Outcome, is_welcome: bool) -> Self {
-        Self { outcome, is_welcome, key: None, account: None }
+        Self { outcome, is_welcome, key: None, caller: None, account: None }
     }
 }
 
 impl Front {
-    /// The front of a host whose callers have used nothing yet.
     pub(crate) fn new(state: AppState) -> Self {
-        let limiter = Limiter::new(state.options().rate_limits);
-        Self { state, limiter }
+        Self { state }
     }
 
     /// Whether the request may go to its handler, and for whom.
@@ -93,15 +95,24 @@ impl Front {
             Ok(key) => key,
             Err(refusal) => return Admission::new(Outcome::Refused(refusal), true),
         };
-        let limiter = self.limiter.as_ref().filter(|_| !access::is_open(path));
+        let limiter = self.state.limiter().filter(|_| !access::is_open(path));
         let account = limiter.map(|limiter| limiter.account(caller(key, request)));
         // What only reads is free.
         let costs = request.method() == Method::POST;
-        let outcome = match account.as_ref().filter(|_| costs).map(Account::admit) {
-            Some(Err(refusal)) => Outcome::Refused(refusal),
-            Some(Ok(())) | None => Outcome::Passed,
+        let caller = match key {
+            Some(index) => Some(options.keys.caller(index)),
+            None => options.keys.is_empty().then(|| host_tools::Caller::everything(ANYBODY)),
         };
-        Admission { outcome, is_welcome: true, key, account }
+        let allowed = match &caller {
+            Some(caller) => access::check_scope(caller, request.method(), path),
+            None => Ok(()),
+        };
+        let admitted = account.as_ref().filter(|_| costs).map_or(Ok(()), Account::admit);
+        let outcome = match allowed.and(admitted) {
+            Err(refusal) => Outcome::Refused(refusal),
+            Ok(()) => Outcome::Passed,
+        };
+        Admission { outcome, is_welcome: true, key, caller, account }
     }
 
     /// The request's line in the access log, if there is one.
@@ -122,12 +133,20 @@ impl Front {
 }
 
 /// Wraps every handler.
-pub(crate) async fn front(State(front): State<Front>, request: Request, next: Next) -> Response {
+pub(crate) async fn front(
+    State(front): State<Front>,
+    mut request: Request,
+    next: Next,
+) -> Response {
     let started = Instant::now();
     let request_id = request_id(request.headers());
     let origin = request.headers().get(header::ORIGIN).cloned();
     let route = route(&request);
-    let Admission { outcome, is_welcome, key, account } = front.admit(&request);
+    let Admission { outcome, is_welcome, key, caller, account } = front.admit(&request);
+    // Other surfaces judge each request by who asks.
+    if let Some(caller) = caller {
+        request.extensions_mut().insert(caller);
+    }
     let meter = Meter::new(started, account.clone());
     let mut entry = front.entry(&request, &request_id, key, &meter);
     let span = span(&request, route, &request_id);
@@ -233,10 +252,11 @@ fn caller(key: Option<usize>, request: &Request) -> Caller {
 
 fn preflight() -> Response {
     let allow = [
-        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
+        (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, DELETE, OPTIONS"),
         (
             header::ACCESS_CONTROL_ALLOW_HEADERS,
-            "authorization, content-type, x-api-key, x-request-id",
+            "authorization, content-type, x-api-key, x-request-id, mcp-session-id, \
+             mcp-protocol-version, mcp-method, mcp-name, last-event-id",
         ),
         (header::ACCESS_CONTROL_MAX_AGE, "600"),
     ];

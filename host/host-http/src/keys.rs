@@ -1,12 +1,15 @@
-//! The keys that clients may send, each with a name for logs.
+//! The keys that clients may send, each with a name for logs and with what its owner may do.
 //!
-//! A file of keys has one a line, as `KEY` or `NAME KEY`; empty lines and lines that begin with `#`
-//! are passed over. Reading them is done once; whoever needs no key is decided elsewhere.
+//! A file of keys has one a line, as `KEY`, `NAME KEY` or `NAME KEY SCOPE,SCOPE`; empty lines and
+//! lines that begin with `#` are passed over. Without scopes a key is good for everything. Reading
+//! them is done once; whoever needs no key is decided elsewhere.
 
 use std::fmt;
 use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
+
+use host_tools::{Caller, Scope, ScopeError, Scopes, Surface};
 
 /// Most bytes of a file of keys.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -27,6 +30,7 @@ pub struct ApiKeys {
 struct ApiKey {
     name: Box<str>,
     key: Box<str>,
+    scopes: Scopes,
 }
 
 /// Why a file of keys cannot be used.
@@ -55,13 +59,14 @@ pub enum KeyFileError {
 impl ApiKeys {
     /// One key, as a flag gives it.
     pub fn one(key: &str) -> Self {
-        Self { keys: vec![ApiKey { name: "api-key".into(), key: key.into() }] }
+        let (name, key) = ("api-key".into(), key.into());
+        Self { keys: vec![ApiKey { name, key, scopes: Scopes::all() }] }
     }
 
     /// The keys of a file. A file that everybody on the machine may read is warned of.
     ///
     /// # Errors
-    /// It cannot be read, holds no key, or a line is not `KEY` or `NAME KEY`.
+    /// It cannot be read, holds no key, or a line is not as it must be.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
         let file = path.display().to_string();
         match read_text(path) {
@@ -103,6 +108,12 @@ impl ApiKeys {
         &self.keys[index].name
     }
 
+    /// The owner of the key at such an index.
+    pub(crate) fn caller(&self, index: usize) -> Caller {
+        let ApiKey { name, scopes, .. } = &self.keys[index];
+        Caller { subject: (&**name).into(), scopes: scopes.clone(), surface: Surface::Mcp }
+    }
+
     fn parse(text: &str) -> Result<Self, (Option<usize>, String)> {
         let mut keys: Vec<ApiKey> = Vec::new();
         for (index, line) in text.lines().enumerate() {
@@ -111,11 +122,16 @@ impl ApiKeys {
                 continue;
             }
             let refuse = |message: String| Err((Some(index + 1), message));
-            let words: Vec<&str> = line.split_whitespace().take(3).collect();
-            let (name, key) = match words[..] {
-                [key] => (format!("line-{}", index + 1), key),
-                [name, key] => (name.to_owned(), key),
-                _ => return refuse("more than two words, expected KEY or NAME KEY".to_owned()),
+            let words: Vec<&str> = line.split_whitespace().take(4).collect();
+            let (name, key, scopes) = match words[..] {
+                [key] => (format!("line-{}", index + 1), key, None),
+                [name, key] => (name.to_owned(), key, None),
+                [name, key, scopes] => (name.to_owned(), key, Some(scopes)),
+                _ => return refuse("more than three words, expected NAME KEY SCOPES".to_owned()),
+            };
+            let scopes = match scopes.map(read_scopes).transpose() {
+                Ok(scopes) => scopes.unwrap_or_else(Scopes::all),
+                Err(error) => return refuse(error.to_string()),
             };
             let is_fit = |word: &str| {
                 word.len() <= WORD_BYTES_MAX && word.bytes().all(|byte| byte.is_ascii_graphic())
@@ -127,7 +143,7 @@ impl ApiKeys {
             if keys.iter().any(|known| *known.name == name || &*known.key == key) {
                 return refuse(format!("the name or the key of {name} is there twice"));
             }
-            keys.push(ApiKey { name: name.into(), key: key.into() });
+            keys.push(ApiKey { name: name.into(), key: key.into(), scopes });
         }
         match keys.len() {
             0 => Err((None, "no key was found, expected one a line".to_owned())),
@@ -137,6 +153,10 @@ impl ApiKeys {
             _ => Ok(Self { keys }),
         }
     }
+}
+
+fn read_scopes(words: &str) -> Result<Scopes, ScopeError> {
+    words.split(',').map(str::parse::<Scope>).collect()
 }
 
 /// Keys stay out of logs.
@@ -181,6 +201,8 @@ fn is_equal(sent: &[u8], key: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use host_tools::Need;
+
     use super::{ApiKeys, is_equal};
 
     #[test]
@@ -209,6 +231,15 @@ mod tests {
     }
 
     #[test]
+    fn a_key_may_be_good_for_some_things_only() {
+        let keys = ApiKeys::parse("a sk-1\nb sk-2 infer,mcp:call:fs__*\n").expect("keys");
+        let [all, some] = [0, 1].map(|index| keys.caller(index));
+        assert_eq!((&*all.subject, &*some.subject), ("a", "b"));
+        assert!(all.scopes.allow(Need::Admin) && some.scopes.allow(Need::Infer));
+        assert!(!some.scopes.allow(Need::Admin) && !some.scopes.allow(Need::Call));
+    }
+
+    #[test]
     fn a_bad_file_is_refused_without_its_keys() {
         let check = |text: &str, line: Option<usize>, about: &str| {
             let (found, message) = ApiKeys::parse(text).expect_err("a bad file");
@@ -217,7 +248,9 @@ mod tests {
         };
         check("", None, "no key");
         check("# sk-1\n", None, "no key");
-        check("a sk-1\nb sk-2 sk-3", Some(2), "NAME KEY");
+        check("a sk-1\nb sk-2 infer sk-3", Some(2), "NAME KEY");
+        check("a sk-1\nb sk-2 infer,admin", Some(2), "`admin` is no scope");
+        check("a sk-1 infer,", Some(1), "is no scope");
         check("a sk-1\na sk-2", Some(2), "twice");
         check("a sk-1\nb sk-1", Some(2), "twice");
         check("schlüssel sk-1", Some(1), "ASCII");

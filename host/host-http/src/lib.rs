@@ -3,7 +3,7 @@
 //! It turns wire requests into [`host_generation`] requests and their events into JSON or an event
 //! stream, and chooses every status code in one table. It must not know the engine, plugins'
 //! functions or MCP, and it loads nothing itself: what the binary can do to plugins and models
-//! reaches it as [`Admin`].
+//! reaches it as [`host_generation::Admin`].
 //!
 //! The binary makes an [`AppState`], checks its address with [`check_bind`] and calls [`serve`].
 
@@ -51,6 +51,6 @@ pub use access::{BindError, check_bind};
 pub use access_log::AccessLog;
 pub use keys::{ApiKeys, KeyFileError};
 pub use rate_limit::RateLimits;
-pub use router::router;
+pub use router::{others_alone, router};
 pub use server::serve;
-pub use state::{Admin, AppState, HttpOptions};
+pub use state::{AppState, HttpOptions};

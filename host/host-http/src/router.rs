@@ -15,7 +15,7 @@ use crate::{
     page, plugins, responses, tokens,
 };
 
-/// Every route, as the router and the metrics know it.
+/// Every route of this surface, as the router and the metrics know it.
 pub(crate) const ROUTES: [&str; 32] = [
     "/",
     "/page/{*path}",
@@ -51,9 +51,13 @@ pub(crate) const ROUTES: [&str; 32] = [
     "/v1/detokenize",
 ];
 
-/// The whole surface.
-pub fn router(state: AppState) -> Router {
-    Router::new()
+/// Routes of other surfaces that the metrics know.
+const ROUTES_OF_OTHERS: [&str; 2] = ["/mcp", "/mcp/stream"];
+
+/// The whole surface, and the routes of other surfaces beside it, which have the same front: keys,
+/// limits, metrics and logs.
+pub fn router(state: AppState, others: Router) -> Router {
+    let own = Router::new()
         .route("/", get(page::document))
         .route("/page/{*path}", get(page::file))
         .route("/favicon.svg", get(page::icon))
@@ -85,7 +89,18 @@ pub fn router(state: AppState) -> Router {
         .route("/tokenize", post(tokens::tokenize))
         .route("/detokenize", post(tokens::detokenize))
         .route("/v1/tokenize", post(tokens::tokenize))
-        .route("/v1/detokenize", post(tokens::detokenize))
+        .route("/v1/detokenize", post(tokens::detokenize));
+    behind_front(state, own.merge(others.with_state(())))
+}
+
+/// The routes of other surfaces for a listener of their own, behind the same front.
+pub fn others_alone(state: AppState, others: Router) -> Router {
+    let own = Router::new().route("/health", get(operations::health));
+    behind_front(state, own.merge(others.with_state(())))
+}
+
+fn behind_front(state: AppState, routes: Router<AppState>) -> Router {
+    routes
         .fallback(no_route)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn_with_state(Front::new(state.clone()), front::front))
@@ -94,7 +109,8 @@ pub fn router(state: AppState) -> Router {
 
 /// The label of a route in the metrics; what a client made up has none of its own.
 pub(crate) fn route_label(matched: Option<&str>) -> &'static str {
-    let known = |matched| ROUTES.into_iter().find(|route| *route == matched);
+    let known =
+        |matched| ROUTES.into_iter().chain(ROUTES_OF_OTHERS).find(|route| *route == matched);
     matched.and_then(known).unwrap_or("other")
 }
 

@@ -22,23 +22,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use crate::limits::{HEADER_BYTES_MAX, HEADERS_MAX};
-use crate::router::router;
 use crate::state::AppState;
 
 /// How long to wait when the system has no more sockets to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Serves until `shutdown` is ready: then no connection is accepted, no request is taken, and what
-/// is being answered gets the grace period to finish.
+/// Serves a router of [`crate::router()`] or [`crate::others_alone`] until `shutdown` is ready: then
+/// no connection is accepted, no request is taken, and what is being answered gets the grace period
+/// to finish.
 ///
 /// # Errors
 /// The listener is broken.
 pub async fn serve(
     listener: TcpListener,
+    service: Router,
     state: AppState,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    let service = router(state.clone());
     let options = state.options().clone();
     let places = Arc::new(Semaphore::new(options.connections_max));
     let (stop, stopped) = watch::channel(false);

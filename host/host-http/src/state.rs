@@ -5,48 +5,16 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
-use host_generation::{
-    Embedder, Generator, LoadFailure, LoadJob, LoadProgress, Models, ServedModel, Wanted,
-};
-use host_loader::PluginReport;
+use host_generation::{Admin, Embedder, Generator, LoadJob, Models, ServedModel, Wanted};
 use host_metrics::Metrics;
-use host_model::{CatalogEntry, MemoryBudget};
 
 use crate::access_log::AccessLog;
 use crate::error::ApiError;
 use crate::keys::ApiKeys;
 use crate::limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, GRACE, HEADER_TIMEOUT};
-use crate::rate_limit::RateLimits;
-
-/// What the binary can do to plugins and models. Every call may take its time and is made where
-/// nobody waits for it but the one client.
-pub trait Admin: Send + Sync + 'static {
-    /// Every plugin file seen, good or bad.
-    fn plugins(&self) -> Vec<PluginReport>;
-
-    /// Looks at the plugin folders again.
-    fn rescan(&self) -> Vec<PluginReport>;
-
-    /// Switches a plugin off or on for models that are loaded from now on. None: there is no such
-    /// plugin to switch.
-    fn set_plugin_enabled(&self, name: &str, enabled: bool) -> Option<Vec<PluginReport>>;
-
-    /// Loads a model under the checkpoint's id and starts its engine.
-    ///
-    /// # Errors
-    /// Why it cannot be served.
-    fn load_model(
-        &self,
-        checkpoint: &CatalogEntry,
-        progress: &dyn Fn(LoadProgress),
-    ) -> Result<ServedModel, LoadFailure>;
-
-    /// The memory of all models.
-    fn memory(&self) -> &MemoryBudget;
-}
+use crate::rate_limit::{Limiter, RateLimits};
 
 /// What an operator may set.
 #[derive(Debug, Clone)]
@@ -96,6 +64,7 @@ struct Inner {
     metrics: Metrics,
     admin: Arc<dyn Admin>,
     options: HttpOptions,
+    limiter: Option<Arc<Limiter>>,
     draining: AtomicBool,
 }
 
@@ -107,8 +76,8 @@ impl AppState {
         admin: Arc<dyn Admin>,
         options: HttpOptions,
     ) -> Self {
-        let draining = AtomicBool::new(false);
-        Self { inner: Arc::new(Inner { models, metrics, admin, options, draining }) }
+        let (limiter, draining) = (Limiter::new(options.rate_limits), AtomicBool::new(false));
+        Self { inner: Arc::new(Inner { models, metrics, admin, options, limiter, draining }) }
     }
 
     /// The models served.
@@ -137,6 +106,11 @@ impl AppState {
 
     pub(crate) fn options(&self) -> &HttpOptions {
         &self.inner.options
+    }
+
+    /// What callers have left, on all listeners together; none if nothing is limited.
+    pub(crate) fn limiter(&self) -> Option<&Arc<Limiter>> {
+        self.inner.limiter.as_ref()
     }
 
     /// The model a request names; the default one if it names none.
@@ -179,19 +153,10 @@ impl AppState {
         }
     }
 
-    /// Does the duty to load a model, if there is one, on a thread of its own: whoever asked for the
-    /// model may leave, and others wait for it too.
+    /// Has a model loaded, if that is this request's duty.
     pub(crate) fn run(&self, job: Option<LoadJob>) {
-        let Some(job) = job else { return };
-        let admin = Arc::clone(&self.inner.admin);
-        let name = format!("load {}", job.entry().id);
-        let work = move || {
-            let outcome = admin.load_model(job.entry(), &|progress| job.report(progress));
-            job.finish(outcome);
-        };
-        if let Err(error) = thread::Builder::new().name(name).spawn(work) {
-            // The job was dropped with its thread, which has told those who wait.
-            tracing::error!(%error, "there is no thread to load a model");
+        if let Some(job) = job {
+            job.spawn(&self.inner.admin);
         }
     }
 }

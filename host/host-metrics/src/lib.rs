@@ -8,14 +8,18 @@
 mod deploy;
 mod labels;
 mod locks;
+mod mcp;
 mod metrics;
 mod model;
 mod steps;
+mod tools;
 mod vllm;
 
 pub use labels::PluginState;
 pub use locks::{Lock, LockMetrics, Mutex, RwLock};
+pub use mcp::{McpAnswer, McpMetrics};
 pub use metrics::{CONTENT_TYPE, Metrics};
 pub use model::{CacheShape, Finish, InFlight, ModelMetrics, Occupancy};
 pub use parking_lot::{Condvar, MutexGuard, RwLockReadGuard, RwLockWriteGuard};
 pub use steps::StepFigures;
+pub use tools::ToolMetrics;

@@ -13,7 +13,9 @@ use prometheus_client::registry::Registry;
 
 use crate::labels::{PluginLabel, PluginState, ReasonLabel, RequestLabels, StateLabel};
 use crate::locks::{Lock, LockCollector, LockMetrics, Locks};
+use crate::mcp::McpMetrics;
 use crate::model::{ModelFamilies, ModelMetrics};
+use crate::tools::ToolMetrics;
 
 /// Content type of [`Metrics::encode`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -29,10 +31,12 @@ struct Inner {
     registry: Registry,
     locks: Option<Arc<Locks>>,
     models: ModelFamilies,
+    tools: ToolMetrics,
     requests: Family<RequestLabels, Counter>,
     requests_rejected: Family<ReasonLabel, Counter>,
     plugin_faults: Family<PluginLabel, Counter>,
     plugins: Family<StateLabel, Gauge>,
+    mcp: McpMetrics,
 }
 
 impl Metrics {
@@ -52,6 +56,7 @@ impl Metrics {
             registry.register_collector(Box::new(LockCollector(Arc::clone(locks))));
         }
         let models = ModelFamilies::register(&mut registry);
+        let tools = ToolMetrics::register(&mut registry);
         // The encoder adds `_total` to the names of counters.
         let requests = Family::default();
         registry.register("host_requests", "Requests answered", Family::clone(&requests));
@@ -64,8 +69,18 @@ impl Metrics {
         let plugins = Family::default();
         let help = "Files of the plugin folder by what became of them";
         registry.register("host_plugins", help, Family::clone(&plugins));
-        let inner =
-            Inner { registry, locks, models, requests, requests_rejected, plugin_faults, plugins };
+        let mcp = McpMetrics::register(&mut registry);
+        let inner = Inner {
+            registry,
+            locks,
+            models,
+            tools,
+            requests,
+            requests_rejected,
+            plugin_faults,
+            plugins,
+            mcp,
+        };
         let metrics = Self { inner: Arc::new(inner) };
         for state in PluginState::ALL {
             metrics.set_plugins(state, 0);
@@ -76,6 +91,16 @@ impl Metrics {
     /// The series of a loaded model; equal names share them.
     pub fn model(&self, name: &str) -> ModelMetrics {
         self.inner.models.model(name)
+    }
+
+    /// The figures of tools and joined servers.
+    pub fn tools(&self) -> ToolMetrics {
+        self.inner.tools.clone()
+    }
+
+    /// The figures of the MCP surface.
+    pub fn mcp(&self) -> McpMetrics {
+        self.inner.mcp.clone()
     }
 
     /// Where locks of this name are counted.
@@ -123,7 +148,7 @@ impl Default for Metrics {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::Metrics;
     use crate::labels::PluginState;
@@ -209,6 +234,16 @@ mod tests {
         metrics.count_rejected("queue_full");
         metrics.count_plugin_fault("cpu");
         metrics.set_plugins(PluginState::Loaded, 5);
+        let tools = metrics.tools();
+        tools.record_call("alpha", "alpha__echo", "ok", Duration::from_millis(2));
+        tools.set_server_state("alpha", "ready", ["starting", "ready"]);
+        tools.count_restart("alpha");
+        tools.count_tool_change("alpha");
+        let mcp = metrics.mcp();
+        mcp.count_request("tools/call", 200);
+        mcp.count_error("unknown", "tools/call");
+        mcp.set_sessions(2);
+        mcp.answer_started("tools/call", Instant::now()).add_bytes(7);
         metrics
     }
 
@@ -239,6 +274,12 @@ mod tests {
             "host_requests_rejected",
             "host_restarts",
             "host_steps",
+            "http_mcp_errors",
+            "http_mcp_requests",
+            "http_mcp_stream_bytes_sent",
+            "mcp_calls",
+            "mcp_server_restarts",
+            "mcp_tool_changes",
             "vllm:generation_tokens",
             "vllm:num_preemptions",
             "vllm:prefix_cache_hits",
@@ -255,6 +296,9 @@ mod tests {
             "host_requests_in_flight",
             "host_requests_waiting",
             "host_sequences_running",
+            "http_mcp_active_connections",
+            "http_mcp_sessions",
+            "mcp_server_state",
             "vllm:cache_config_info",
             "vllm:kv_cache_usage_perc",
             "vllm:num_requests_running",
@@ -268,6 +312,8 @@ mod tests {
             "host_inter_token_latency_seconds",
             "host_lock_wait_seconds",
             "host_step_duration_seconds",
+            "http_mcp_request_duration_seconds",
+            "mcp_call_duration_seconds",
             "vllm:e2e_request_latency_seconds",
             "vllm:inter_token_latency_seconds",
             "vllm:request_time_per_output_token_seconds",
@@ -303,6 +349,13 @@ mod tests {
         check(&metrics, r#"host_plugins{state="loaded"}"#, 5.0);
         check(&metrics, r#"host_plugins{state="refused"}"#, 0.0);
         check(&metrics, r#"host_plugins{state="quarantined"}"#, 0.0);
+        check(&metrics, r#"http_mcp_requests_total{method="tools/call",status="200"}"#, 1.0);
+        check(&metrics, r#"http_mcp_errors_total{type="unknown",method="tools/call"}"#, 1.0);
+        check(&metrics, "http_mcp_sessions", 2.0);
+        check(&metrics, "http_mcp_active_connections", 0.0);
+        check(&metrics, "http_mcp_stream_bytes_sent_total", 7.0);
+        let duration = r#"http_mcp_request_duration_seconds_count{method="tools/call"}"#;
+        check(&metrics, duration, 1.0);
     }
 
     #[test]

@@ -28,14 +28,14 @@ const FIRST_TOKEN_BUCKETS: [f64; 14] =
     [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 45.0, 120.0];
 
 /// Upper bounds in seconds for a whole request: 10 ms to 10 min.
-const REQUEST_BUCKETS: [f64; 14] =
+pub(crate) const REQUEST_BUCKETS: [f64; 14] =
     [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0];
 
 type Histograms = Family<ModelLabel, Histogram, Buckets>;
 
 /// Makes the histograms of a family with the same bounds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Buckets(&'static [f64]);
+pub(crate) struct Buckets(pub(crate) &'static [f64]);
 
 impl MetricConstructor<Histogram> for Buckets {
     fn new_metric(&self) -> Histogram {

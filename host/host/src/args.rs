@@ -5,12 +5,16 @@
 mod config;
 mod http;
 mod log;
+mod mcp;
 mod models;
+mod servers;
 
 pub(crate) use config::ConfigCommand;
 pub(crate) use http::HttpArgs;
 pub(crate) use log::{LogArgs, LogFormat};
+pub(crate) use mcp::{EndpointArgs, McpArgs};
 pub(crate) use models::{ComingArgs, ModelsCommand, RootArgs};
+pub(crate) use servers::{JoinArgs, ServersCommand};
 
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -38,6 +42,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve models over HTTP.
     Serve(ServeArgs),
+    /// Serve models, and the tools of joined servers, to one MCP client on stdin and stdout.
+    Mcp(McpArgs),
     /// Answer one prompt, or chat when no prompt is given.
     Run(RunArgs),
     /// Print the vectors of texts as JSON; for embedding models.
@@ -160,6 +166,15 @@ pub(crate) struct LoadArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
+    pub(crate) served: ServedArgs,
+    #[command(flatten)]
+    pub(crate) http: HttpArgs,
+}
+
+/// What is served, whatever way it is asked for.
+#[derive(Debug, Args)]
+pub(crate) struct ServedArgs {
+    #[command(flatten)]
     pub(crate) plugins: PluginArgs,
     /// Model to load at the start, as PATH, ID=PATH or the id of one in a folder of models; may be
     /// repeated.
@@ -171,7 +186,9 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) load: LoadArgs,
     #[command(flatten)]
-    pub(crate) http: HttpArgs,
+    pub(crate) join: JoinArgs,
+    #[command(flatten)]
+    pub(crate) endpoints: EndpointArgs,
     /// Do not count how long locks are waited for.
     #[arg(long, env = "HOST_NO_LOCK_METRICS", hide_short_help = true)]
     pub(crate) no_lock_metrics: bool,

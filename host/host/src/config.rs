@@ -13,6 +13,7 @@ use crate::{Failure, folders};
 use clap::error::ContextKind;
 use clap::{Arg, Command, CommandFactory as _, FromArgMatches as _, Parser as _};
 use file::ConfigFile;
+use serde_json::Value;
 use std::path::Path;
 
 /// Runs `host config`.
@@ -33,6 +34,13 @@ pub(crate) fn config(command: &ConfigCommand, path: Option<&Path>) -> Result<(),
         }
     }
     Ok(())
+}
+
+/// The settings of this process as a JSON object, without secrets.
+pub(crate) fn in_effect(path: Option<&Path>) -> Result<Value, Failure> {
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let settings = show::settings(Cli::command(), find(path)?.as_ref(), &words)?;
+    Ok(show::as_object(&settings))
 }
 
 /// The command line of this process. Where a variable is what is wrong with it, it is named.

@@ -29,7 +29,7 @@ pub(crate) struct Logs {
 
 /// Starts logging for the process.
 pub(crate) fn start(args: &LogArgs) -> Result<Logs, Failure> {
-    let filter = EnvFilter::try_new(&args.log).map_err(|error| {
+    let filter = EnvFilter::try_new(quiet(&args.log)).map_err(|error| {
         let expected = "expected a level, or a filter such as host_loader=debug";
         format!("--log {}: {error}; {expected}", args.log)
     })?;
@@ -61,6 +61,15 @@ pub(crate) fn start(args: &LogArgs) -> Result<Logs, Failure> {
     {
         registry.init();
         Ok(Logs { _lines: lines })
+    }
+}
+
+/// A filter in which the MCP library, which tells whole messages at `info`, tells warnings only,
+/// unless the filter names it.
+fn quiet(filter: &str) -> String {
+    match filter {
+        "off" | "error" => filter.to_owned(),
+        _ => format!("rmcp=warn,{filter}"),
     }
 }
 

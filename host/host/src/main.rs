@@ -11,7 +11,9 @@ mod config;
 mod console;
 mod embed;
 mod folders;
+mod house;
 mod logging;
+mod mcp;
 mod model;
 mod models;
 mod operator;
@@ -22,6 +24,7 @@ mod quantize;
 mod reply;
 mod run;
 mod serve;
+mod servers;
 mod wiring;
 
 use args::{Cli, Command};
@@ -54,7 +57,8 @@ fn run_command(cli: Cli) -> Result<(), Failure> {
     let cli = config::with_file(cli)?;
     let _logs = logging::start(&cli.log)?;
     match cli.command {
-        Command::Serve(args) => serve::serve(&args, &cli.log),
+        Command::Serve(args) => serve::serve(&args, &cli.log, cli.config.as_deref()),
+        Command::Mcp(args) => mcp::mcp(&args, cli.config.as_deref()),
         Command::Run(args) => run::run(&args),
         Command::Embed(args) => embed::embed(&args),
         Command::Plugins(command) => plugins::plugins(&command),

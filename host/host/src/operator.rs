@@ -1,6 +1,6 @@
 //! What the operator can do to plugins and models while the host serves.
 //!
-//! The HTTP surface asks for it as [`Admin`]; the models of the command line are loaded through it
+//! Surfaces ask for it as [`Admin`]; the models of the command line are loaded through it
 //! too, so that a model of the command line and one of a request are loaded alike.
 
 mod idle;
@@ -9,8 +9,7 @@ mod room;
 use crate::args::{ComingArgs, LoadArgs, PluginArgs};
 use crate::progress::LoadBar;
 use crate::{Failure, models, wiring};
-use host_generation::{LoadFailure, LoadProgress, LoadStage, Models, ServedModel, Wanted};
-use host_http::Admin;
+use host_generation::{Admin, LoadFailure, LoadProgress, LoadStage, Models, ServedModel, Wanted};
 use host_loader::{Loader, PluginReport, PluginState};
 use host_metrics::Metrics;
 use host_model::{Catalog, CatalogEntry, LoadOptions, MemoryBudget};
@@ -108,6 +107,7 @@ impl Admin for Operator {
     fn set_plugin_enabled(&self, name: &str, enabled: bool) -> Option<Vec<PluginReport>> {
         let reports = self.loader.set_enabled(name, enabled)?.plugins().to_vec();
         self.count_plugins(&reports);
+        self.models.note_change();
         Some(reports)
     }
 

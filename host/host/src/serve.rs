@@ -5,37 +5,28 @@
 //! requests can be answered.
 
 use crate::args::{HttpArgs, LogArgs, ServeArgs};
-use crate::console::{Printable as _, note};
-use crate::models::resolve;
-use crate::operator::{Operator, unload_idle};
+use crate::console::note;
+use crate::house::{House, stop_signal};
 use crate::{Failure, logging};
-use host_generation::Models;
-use host_http::{Admin, ApiKeys, AppState, HttpOptions, RateLimits, check_bind};
-use host_loader::{PluginReport, PluginState};
-use host_metrics::Metrics;
-use host_model::{Catalog, CatalogEntry};
+use host_http::{ApiKeys, AppState, HttpOptions, RateLimits, check_bind};
+use host_mcp::McpOptions;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
 /// Runs the command.
-pub(crate) fn serve(args: &ServeArgs, logs: &LogArgs) -> Result<(), Failure> {
+pub(crate) fn serve(
+    args: &ServeArgs,
+    logs: &LogArgs,
+    config_file: Option<&Path>,
+) -> Result<(), Failure> {
     let http = &args.http;
     let keys = api_keys(http)?;
     check_bind(http.bind, !keys.is_empty(), http.insecure)?;
     let (access_log, _lines) = logging::access_log(http.access_log.as_deref(), logs)?.unzip();
-    let metrics = if args.no_lock_metrics { Metrics::without_locks() } else { Metrics::new() };
-    let models = Models::new(&metrics);
-    for alias in &args.coming.aliases {
-        let (name, id) =
-            alias.split_once('=').ok_or_else(|| format!("--alias {alias}: NAME=ID expected"))?;
-        models.add_alias(name, id);
-    }
-    let (models_too, metrics_too) = (models.clone(), metrics.clone());
-    let operator = Operator::new(&args.plugins, &args.load, &args.coming, models_too, metrics_too)?;
-    let operator = Arc::new(operator);
+    let house = House::new(&args.served)?;
     let options = HttpOptions {
         keys,
         rate_limits: RateLimits {
@@ -49,27 +40,53 @@ pub(crate) fn serve(args: &ServeArgs, logs: &LogArgs) -> Result<(), Failure> {
         grace: Duration::from_secs(http.grace_s),
         ..HttpOptions::default()
     };
-    let admin: Arc<dyn Admin> = Arc::<Operator>::clone(&operator);
-    let state = AppState::new(models.clone(), metrics, admin, options);
+    let state = AppState::new(house.models.clone(), house.metrics.clone(), house.admin(), options);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
-        let wanted = SocketAddr::new(http.bind, http.port);
-        let listener = TcpListener::bind(wanted)
-            .await
-            .map_err(|e| format!("cannot listen on {wanted}: {e}; choose another --port"))?;
+        let own = McpOptions::default();
+        let body_bytes_max = own.body_bytes_max.min(http.body_bytes_max);
+        let mcp_options = McpOptions { body_bytes_max, sessions_max: http.mcp_sessions_max, ..own };
+        let (mcp, joined) = house.mcp_server(&args.served.endpoints, config_file, mcp_options)?;
+        let stop = CancellationToken::new();
+        let stopping = stop.clone();
+        let stopped = move || stopping.clone().cancelled_owned();
+        let others = mcp.router();
+        let listener = listen(http.bind, http.port, "--port").await?;
         let address = listener.local_addr()?;
-        let server = tokio::spawn(host_http::serve(listener, state, stop_signal()));
-        if args.coming.idle_unload_s > 0 {
-            let after = Duration::from_secs(args.coming.idle_unload_s);
-            tokio::spawn(unload_idle(models.clone(), after));
+        let mut servers = tokio::task::JoinSet::new();
+        let router = host_http::router(state.clone(), others.clone());
+        servers.spawn(host_http::serve(listener, router, state.clone(), stopped()));
+        if let Some(port) = http.mcp_port {
+            let listener = listen(http.bind, port, "--mcp-port").await?;
+            note(&format!("MCP on http://{}/mcp", listener.local_addr()?));
+            let router = host_http::others_alone(state.clone(), others);
+            servers.spawn(host_http::serve(listener, router, state, stopped()));
         }
-        let wanted = args.models.clone();
-        let loading = tokio::task::spawn_blocking(move || load_all(&operator, &models, &wanted));
-        loading.await??;
+        tokio::spawn(async move {
+            stop_signal().await;
+            note("stopping: running answers finish first");
+            mcp.drain();
+            stop.cancel();
+        });
+        house.open().await?;
+        if let Some(joined) = &joined {
+            joined.strict_ones().await?;
+        }
         note(&format!("listening on http://{address}"));
-        server.await??;
+        while let Some(ended) = servers.join_next().await {
+            ended??;
+        }
+        if let Some(joined) = joined {
+            joined.stop().await;
+        }
         Ok(())
     })
+}
+
+async fn listen(bind: std::net::IpAddr, port: u16, flag: &str) -> Result<TcpListener, Failure> {
+    let wanted = SocketAddr::new(bind, port);
+    let bound = TcpListener::bind(wanted).await;
+    Ok(bound.map_err(|e| format!("cannot listen on {wanted}: {e}; choose another {flag}"))?)
 }
 
 /// The keys of the flags; an empty one is none, as an unset variable often arrives.
@@ -80,64 +97,4 @@ fn api_keys(http: &HttpArgs) -> Result<ApiKeys, Failure> {
         Some(file) => Ok(keys.and(ApiKeys::read(file)?)),
         None => Ok(keys),
     }
-}
-
-/// Scans the plugins and the folders of models, and loads the models of the command line.
-fn load_all(operator: &Operator, models: &Models, wanted: &[String]) -> Result<(), Failure> {
-    report_plugins(&operator.scan_plugins());
-    let catalog = operator.catalog();
-    for model in wanted {
-        let served = operator.load(checkpoint(&catalog, model))?;
-        let summary = served.summary();
-        note(&format!("model {} ({} ms)", summary.id, summary.load_ms));
-    }
-    if !catalog.entries.is_empty() {
-        note(&format!("models to load on first use: {}", catalog.entries.len()));
-    } else if wanted.is_empty() {
-        note("no model yet: --model PATH, --models DIR, or POST /v1/models/load {\"path\": ...}");
-    }
-    // After those of the command line, so that `/ready` waits for them.
-    models.offer_catalog(catalog.entries);
-    Ok(())
-}
-
-/// The checkpoint of a `--model`.
-fn checkpoint(catalog: &Catalog, model: &str) -> CatalogEntry {
-    // A path may hold `=`; an id may not hold a separator.
-    match model.split_once('=') {
-        Some((id, path)) if !id.contains(['/', '\\']) => {
-            CatalogEntry::at(Path::new(path), Some(id))
-        }
-        _ => resolve(catalog, model),
-    }
-}
-
-fn report_plugins(reports: &[PluginReport]) {
-    let loaded = reports.iter().filter(|report| report.state == PluginState::Loaded);
-    let names: Vec<_> = loaded.map(|report| report.name.as_str()).collect();
-    note(&format!("plugins: {}", if names.is_empty() { "none".into() } else { names.join(", ") }));
-    for report in reports.iter().filter(|report| report.state != PluginState::Loaded) {
-        let reason = report.reason.as_deref().unwrap_or("no reason given");
-        note(&format!("{} {}: {}", report.state, report.name.printable(), reason.printable()));
-    }
-}
-
-/// Ends when the host is told to stop.
-async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-            let _ended = interrupt.await;
-            return;
-        };
-        tokio::select! {
-            _ = interrupt => {}
-            _ = terminate.recv() => {}
-        }
-    }
-    #[cfg(not(unix))]
-    let _ended = interrupt.await;
-    note("stopping: running answers finish first");
 }

@@ -21,6 +21,19 @@ pub fn plugin_file(package: &str) -> PathBuf {
     built(&dynamic_library(package))
 }
 
+/// The MCP server that misbehaves, built alone unless everything was built before.
+#[must_use]
+pub fn fixture_server() -> PathBuf {
+    static PROGRAM: LazyLock<PathBuf> = LazyLock::new(|| {
+        let folder = profile_dir();
+        if std::env::var_os("E2E_PREBUILT").is_none() {
+            build(&folder, &["-p", "fixture-mcp-server"]);
+        }
+        folder.join(format!("fixture-mcp-server{}", std::env::consts::EXE_SUFFIX))
+    });
+    PROGRAM.clone()
+}
+
 /// Builds a plugin that is not among the workspace's default members, unless that was done before.
 pub fn build_plugin(name: &str) {
     if std::env::var_os("E2E_PREBUILT").is_none() {

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::sync::{Arc, Mutex};
 
+use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request};
 use host_http::{AccessLog, ApiKeys, HttpOptions};
@@ -145,7 +146,7 @@ async fn refusals_are_lines_and_secrets_are_not_in_them() {
 async fn an_answer_keeps_its_length_while_it_is_counted() {
     let (host, _lines) = logged(FakeModel::saying(&chat_script("hello")));
     let request = post(CHAT, chat(json!({"temperature": 0})).to_string());
-    let router = host_http::router(host.state.clone());
+    let router = host_http::router(host.state.clone(), Router::new());
     let response = tower::ServiceExt::oneshot(router, request).await.expect("an answer");
     let size = axum::body::HttpBody::size_hint(response.body()).exact();
     let body = response.into_body().collect().await.expect("a body").to_bytes();

@@ -23,7 +23,7 @@ async fn served(host: &TestHost) -> Served {
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel();
     let shutdown = async move { drop(stopped.await) };
-    let task = tokio::spawn(serve(listener, host.state.clone(), shutdown));
+    let task = tokio::spawn(serve(listener, host.router.clone(), host.state.clone(), shutdown));
     Served { address, stop, task }
 }
 

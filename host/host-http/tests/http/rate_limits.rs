@@ -115,8 +115,9 @@ async fn without_keys_an_address_is_a_caller() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a socket");
     let to = listener.local_addr().expect("an address");
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let task =
-        tokio::spawn(serve(listener, host.state.clone(), async move { drop(stopped.await) }));
+    let task = tokio::spawn(serve(listener, host.router.clone(), host.state.clone(), async move {
+        drop(stopped.await)
+    }));
     let post = async |from: &str| {
         let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
         socket.bind(format!("{from}:0").parse().expect("an address")).expect("a loopback address");

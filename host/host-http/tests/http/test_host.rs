@@ -9,8 +9,10 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
-use host_generation::{Generator, LoadFailure, LoadProgress, LoadStage, Models, ServedModel};
-use host_http::{Admin, AppState, HttpOptions, router};
+use host_generation::{
+    Admin, Generator, LoadFailure, LoadProgress, LoadStage, Models, ServedModel,
+};
+use host_http::{AppState, HttpOptions, router};
 use host_loader::{PluginReport, PluginState};
 use host_metrics::Metrics;
 use host_model::{CatalogEntry, LoadErrorKind, MemoryBudget, ReasoningForm};
@@ -128,7 +130,7 @@ impl TestHost {
         let admin = Arc::new(FakeAdmin::new(metrics.clone()));
         let dyn_admin: Arc<dyn Admin> = Arc::<FakeAdmin>::clone(&admin);
         let state = AppState::new(Models::default(), metrics.clone(), dyn_admin, options);
-        Self { router: router(state.clone()), state, metrics, admin }
+        Self { router: router(state.clone(), Router::new()), state, metrics, admin }
     }
 
     /// Models that are there to be loaded.

@@ -13,10 +13,13 @@ pub(crate) struct HttpArgs {
     /// Port to listen on; 0 takes a free one.
     #[arg(long, short = 'p', env = "HOST_PORT", default_value_t = 8080)]
     pub(crate) port: u16,
+    /// Port for MCP alone, beside `/mcp` on the main one; 0 takes a free one.
+    #[arg(long, value_name = "PORT", env = "HOST_MCP_PORT", hide_short_help = true)]
+    pub(crate) mcp_port: Option<u16>,
     /// Key that clients must send; needed for any address that is not loopback.
     #[arg(long, env = "HOST_API_KEY", hide_env_values = true)]
     pub(crate) api_key: Option<String>,
-    /// File of keys that clients may send, one a line as KEY or NAME KEY.
+    /// File of keys that clients may send, one a line as KEY, NAME KEY or NAME KEY SCOPE,SCOPE.
     #[arg(long, value_name = "FILE", env = "HOST_API_KEY_FILE")]
     pub(crate) api_key_file: Option<PathBuf>,
     /// Listen on another address than loopback without a key.
@@ -41,6 +44,11 @@ pub(crate) struct HttpArgs {
     #[arg(long, env = "HOST_CONNECTIONS_MAX", default_value_t = 4096, hide_short_help = true)]
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     pub(crate) connections_max: usize,
+    /// Most open sessions of MCP clients of older revisions; the one used longest ago makes room.
+    #[arg(long, value_name = "N", env = "HOST_MCP_SESSIONS_MAX", default_value_t = 1024)]
+    #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
+    #[arg(hide_short_help = true)]
+    pub(crate) mcp_sessions_max: usize,
     /// Seconds that running streams get to finish when the host is told to stop.
     #[arg(long, env = "HOST_GRACE_S", default_value_t = 30, hide_short_help = true)]
     pub(crate) grace_s: u64,

@@ -104,14 +104,23 @@ pub(crate) fn as_toml(settings: &[Effective], with_origin: bool) -> String {
     settings.iter().map(line).collect()
 }
 
+/// As one object of names and values.
+pub(crate) fn as_object(settings: &[Effective]) -> Value {
+    settings.iter().map(|setting| (setting.key.clone(), json_value(setting))).collect()
+}
+
+fn json_value(setting: &Effective) -> Value {
+    match (&setting.values, setting.is_list) {
+        (None, _) => Value::Null,
+        (Some(values), true) => json!(values),
+        (Some(values), false) => json!(values.first()),
+    }
+}
+
 /// As a list of objects.
 pub(crate) fn as_json(settings: &[Effective]) -> String {
     let object = |setting: &Effective| {
-        let value = match (&setting.values, setting.is_list) {
-            (None, _) => Value::Null,
-            (Some(values), true) => json!(values),
-            (Some(values), false) => json!(values.first()),
-        };
+        let value = json_value(setting);
         let from = match &setting.origin {
             Origin::Environment(place) | Origin::File(place) => Some(place),
             Origin::Flag | Origin::Default => None,

@@ -11,9 +11,9 @@ use crate::{report, tree};
 const FLOORS: &[(u8, &[&str])] = &[
     (1, &["plugin-abi", "graph", "kernels/*"]),
     (2, &["plugin-api", "host-engine", "host-loader", "host-metrics"]),
-    (3, &["plugin-testkit", "kernel-dtypes", "host-generation", "host-model"]),
+    (3, &["plugin-testkit", "kernel-dtypes", "host-generation", "host-model", "host-tools"]),
     (4, &["host-http", "host-mcp", "plugins/*"]),
-    (5, &["host", "host-pull"]),
+    (5, &["host", "host-join", "host-pull"]),
     (6, &["tests/*"]),
     (7, &["e2e"]),
 ];
@@ -99,7 +99,12 @@ const PLUGIN_API_MAY_USE: &[&str] =
 
 /// Packages of which the host binary still pulls two versions, each with whom to wait for.
 const DUPLICATES: &[(&str, &str)] = &[
+    ("base64", "tokenizers 0.23 asks for 0.13 through spm_precompiled, rmcp 3.9 for 0.23"),
+    ("fancy-regex", "tokenizers 0.23 asks for 0.17, jsonschema 0.29 for 0.14"),
+    ("getrandom", "as rand, and ahash asks for 0.3"),
     ("libloading", "abi_stable 0.11.3, which is not maintained, asks for 0.7"),
+    ("rand", "tokenizers 0.23 asks for 0.9, rmcp 3.9 for 0.10"),
+    ("rand_core", "as rand"),
     ("syn", "derive macros at build time only; nothing of it is in the program"),
 ];
 

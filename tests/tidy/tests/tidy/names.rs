@@ -13,6 +13,10 @@ const UNSAFE: &[(&str, &str)] = &[
     ("plugin-api/plugin-api/", "the fence between safe traits and the wire"),
     ("plugin-api/kernel-dtypes/", "hands tiles to the kernels"),
     ("host/host-loader/", "calls plugins over the wire"),
+    (
+        "host/host-tools/src/server/process.rs",
+        "asks the kernel, between fork and exec, to end a child",
+    ),
     ("kernels/", "SIMD and tiles that threads write side by side"),
     ("plugins/cpu/", "hands tiles of one buffer to several threads"),
     ("plugins/gguf/", "maps files"),
