@@ -63,7 +63,7 @@ async fn a_full_queue_is_429_with_retry_after() {
         let request = post(CHAT, endless(&json!({"n": 16, "max_tokens": 1})).to_string());
         let state = host.state.clone();
         async move {
-            let host = host_http::router(state, Router::new());
+            let host = host_http::router(state, axum::Router::new());
             tower::ServiceExt::oneshot(host, request)
                 .await
                 .expect("the router never fails")
@@ -119,7 +119,7 @@ async fn many_streams_at_once_equal_one_alone() {
         .map(|_| {
             let (state, request) = (host.state.clone(), post(CHAT, body.to_string()));
             tokio::spawn(async move {
-                let router = host_http::router(state, Router::new());
+                let router = host_http::router(state, axum::Router::new());
                 let answer = tower::ServiceExt::oneshot(router, request).await.expect("an answer");
                 answer.into_body().collect().await.expect("a body").to_bytes()
             })

@@ -112,7 +112,7 @@ pub(crate) struct TestHost {
     pub(crate) state: AppState,
     pub(crate) metrics: Metrics,
     pub(crate) admin: Arc<FakeAdmin>,
-    router: Router,
+    pub(crate) router: Router,
 }
 
 /// An answer, read to its end.

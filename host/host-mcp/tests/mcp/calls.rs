@@ -105,3 +105,13 @@ async fn without_a_model_nothing_that_needs_one_is_listed() {
     let unknown = messages(server.send(&call("chat", chat()), None).await).await;
     assert_eq!(unknown[0]["result"]["isError"], true, "{unknown:?}");
 }
+
+#[tokio::test]
+async fn a_model_that_fails_is_a_result_that_says_so() {
+    let model = saying("Hello there").failing_after(3, false);
+    let server = TestServer::new(Some(model), Default::default());
+    let (result, _) = server.call("chat", chat()).await;
+    assert_eq!(result["isError"], true, "{result}");
+    let said = result["content"][0]["text"].as_str().expect("a text");
+    assert!(said.contains("matmul went wrong"), "{said}");
+}

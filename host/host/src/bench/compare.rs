@@ -41,7 +41,8 @@ pub(super) fn compare(args: &BenchArgs, url: &str) -> Result<(), Failure> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let url = format!("http://{}", listener.local_addr()?);
         // It serves until the runtime is dropped.
-        drop(tokio::spawn(host_http::serve(listener, state, std::future::pending())));
+        let router = host_http::router(state.clone(), Default::default());
+        drop(tokio::spawn(host_http::serve(listener, router, state, std::future::pending())));
         let ours = Server::open("ours", &url, Some(&generator.summary().id), timeout).await?;
         take_turns(args, &generator, &[ours, theirs.clone()]).await
     })?;
