@@ -103,7 +103,7 @@ mod tests {
     use super::CodeTool;
 
     fn map(value: Value) -> Map {
-        value.as_object().expect("an object").clone()
+        serde_json::from_value(value).expect("an object")
     }
 
     #[test]

@@ -40,7 +40,8 @@ impl ToolOutcome {
 
     /// A structured result and the same as text, for clients that read no other.
     pub fn structured(value: Value) -> Self {
-        Self { structured: Some(value.clone()), ..Self::text(value.to_string()) }
+        let text = value.to_string();
+        Self { structured: Some(value), ..Self::text(text) }
     }
 }
 

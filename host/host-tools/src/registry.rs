@@ -1,7 +1,7 @@
 //! All that the host offers, merged from its providers.
 //!
-//! A snapshot is replaced as a whole when a provider changes, so that listing and calling take no
-//! lock and a call is judged by the list it was chosen from. What a caller may see is what they may
+//! A snapshot is replaced as a whole when a provider changes, so that listing and calling mostly take
+//! no lock and a call is judged by the list it was chosen from. What a caller may see is what they may
 //! call: both ask [`Caller::may`].
 
 mod audit;
@@ -101,7 +101,7 @@ impl ToolRegistry {
 
     /// What a caller may see, each list sorted by name.
     pub fn list(&self, caller: &Caller) -> Arc<Catalog> {
-        let snapshot = self.inner.snapshot.load();
+        let snapshot = self.inner.current();
         let full = &snapshot.catalog;
         let reads = caller.may_read();
         if reads && full.tools.iter().all(|tool| caller.may(tool)) {
@@ -119,7 +119,7 @@ impl ToolRegistry {
 
     /// What could not be taken in, a line each, for an operator.
     pub fn problems(&self) -> Vec<String> {
-        self.inner.snapshot.load().problems.clone()
+        self.inner.current().problems.clone()
     }
 
     /// A number that grows whenever the merged catalog changes.
@@ -139,7 +139,7 @@ impl ToolRegistry {
         arguments: Map,
         context: Context,
     ) -> Result<ToolOutcome, ToolError> {
-        let snapshot = self.inner.snapshot.load_full();
+        let snapshot = self.inner.current();
         let entry = snapshot
             .tools
             .get(name)
@@ -158,7 +158,7 @@ impl ToolRegistry {
     ///
     /// As [`ToolError`] says.
     pub async fn read_resource(&self, uri: &str, context: Context) -> Result<Value, ToolError> {
-        let snapshot = self.inner.snapshot.load_full();
+        let snapshot = self.inner.current();
         let provider = snapshot
             .resource(uri)
             .filter(|_| context.caller.may_read())
@@ -177,7 +177,7 @@ impl ToolRegistry {
         arguments: Map,
         context: Context,
     ) -> Result<Value, ToolError> {
-        let snapshot = self.inner.snapshot.load_full();
+        let snapshot = self.inner.current();
         let provider = snapshot
             .prompts
             .get(name)
@@ -193,7 +193,7 @@ impl ToolRegistry {
     ///
     /// As [`ToolError`] says.
     pub async fn complete(&self, params: Value, context: Context) -> Result<Value, ToolError> {
-        let snapshot = self.inner.snapshot.load_full();
+        let snapshot = self.inner.current();
         let reference = &params["ref"];
         let (prompt, uri) = (reference["name"].as_str(), reference["uri"].as_str());
         let provider = match (prompt, uri) {
@@ -228,6 +228,17 @@ impl Inner {
         let outcome = entry.provider.call_tool(&entry.tool.name, arguments, context).await?;
         check_size("result", size::of_outcome(&outcome), result_bytes_max)?;
         Ok(entry.judge(outcome))
+    }
+
+    /// The snapshot, made anew if a provider has changed since: announcing changes can wait, but
+    /// what is asked for is never older than what is there.
+    fn current(&self) -> Arc<Snapshot> {
+        let snapshot = self.snapshot.load_full();
+        if snapshot.is_current() {
+            return snapshot;
+        }
+        self.merge();
+        self.snapshot.load_full()
     }
 
     /// Makes a snapshot of what the providers offer now, and tells if it differs.

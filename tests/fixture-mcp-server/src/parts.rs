@@ -35,6 +35,7 @@ fn text(text: &str) -> Value {
     json!({"content": [{"type": "text", "text": text}], "isError": false})
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "written in place by callers, read by `json!`")]
 fn tool(name: &str, description: &str, properties: Value, required: &[&str]) -> Value {
     json!({"name": name, "description": description, "inputSchema":
         {"type": "object", "properties": properties, "required": required}})

@@ -68,9 +68,9 @@ impl HostTools {
 
 /// The request that the arguments make, but for its prompt.
 fn request(arguments: Arguments<'_>) -> Result<GenerationRequest, Failure> {
-    let mut sampling = SamplingParams::default();
     // As over HTTP, an answer varies unless the client says otherwise.
-    sampling.temperature = arguments.number("temperature").unwrap_or(1.0);
+    let temperature = arguments.number("temperature").unwrap_or(1.0);
+    let mut sampling = SamplingParams { temperature, ..SamplingParams::default() };
     if let Some(top_p) = arguments.number("top_p") {
         sampling.top_p = top_p;
     }

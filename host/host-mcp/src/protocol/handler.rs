@@ -132,6 +132,7 @@ fn is_modern(context: &RequestContext<RoleServer>) -> bool {
 }
 
 /// What a request that is made again brings with it.
+#[expect(clippy::needless_pass_by_value, reason = "as rmcp gives them")]
 fn input(responses: Option<InputResponses>, state: Option<String>) -> Option<Value> {
     let is_again = responses.is_some() || state.is_some();
     is_again.then(|| json!({"inputResponses": responses, "requestState": state}))

@@ -141,6 +141,7 @@ impl TestServer {
 }
 
 /// A call of the revision without sessions, whose progress is wanted.
+#[expect(clippy::needless_pass_by_value, reason = "written in place by callers, read by `json!`")]
 pub(crate) fn call(name: &str, arguments: Value) -> Value {
     let meta = json!({
         "io.modelcontextprotocol/protocolVersion": MODERN,

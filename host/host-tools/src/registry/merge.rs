@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use super::schema::Schema;
 use crate::{Catalog, Owner, Provider, ResourceTemplate, Tool, ToolOutcome};
 
@@ -19,6 +21,8 @@ pub(super) struct Snapshot {
     pub(super) resources: BTreeMap<String, Arc<dyn Provider>>,
     pub(super) templates: BTreeMap<String, Arc<dyn Provider>>,
     pub(super) problems: Vec<String>,
+    /// The changes of each provider; those that this has not seen make it old.
+    changes: Vec<watch::Receiver<u64>>,
 }
 
 /// A tool, who answers for it, and what fits it.
@@ -75,8 +79,20 @@ impl ToolEntry {
 }
 
 impl Snapshot {
+    /// Whether no provider has changed since.
+    pub(super) fn is_current(&self) -> bool {
+        self.changes.iter().all(|changes| !changes.has_changed().unwrap_or(false))
+    }
+
     /// What the providers offer now; `known` is the snapshot before.
     pub(super) fn of(providers: &[Arc<dyn Provider>], known: &Self) -> Self {
+        // Before the catalogs, so that a change in between is not taken for seen.
+        let changes = providers.iter().map(|provider| {
+            let mut changes = provider.changed();
+            changes.mark_unchanged();
+            changes
+        });
+        let changes = changes.collect();
         let catalogs: Vec<_> = providers.iter().map(|p| (p, p.catalog())).collect();
         let mut problems = Vec::new();
         let mut names = Names::new("tool", &mut problems);
@@ -126,6 +142,7 @@ impl Snapshot {
             resources: owners(resources),
             templates: owners(templates),
             problems,
+            changes,
         }
     }
 

@@ -146,6 +146,7 @@ impl Drop for Process {
     }
 }
 
+#[derive(Clone, Copy)]
 enum Signal {
     Terminate,
     Kill,

@@ -61,9 +61,8 @@ impl Desk {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         };
-        if tokio::time::timeout(LIMIT, reached).await.is_err() {
-            panic!("{what}: {:#?}", self.joined.status());
-        }
+        let reached = tokio::time::timeout(LIMIT, reached).await;
+        assert!(reached.is_ok(), "{what}: {:#?}", self.joined.status());
     }
 
     pub(crate) async fn ready(&self, name: &str) {
@@ -94,7 +93,7 @@ impl Desk {
         arguments: Value,
         context: Context,
     ) -> Result<ToolOutcome, ToolError> {
-        let Value::Object(arguments) = arguments else { panic!("arguments are an object") };
+        let arguments = serde_json::from_value(arguments).expect("an object");
         self.registry.call_tool(tool, arguments, context).await
     }
 

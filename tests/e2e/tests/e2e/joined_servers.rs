@@ -107,7 +107,7 @@ fn a_test_shows_how_far_a_server_comes() {
     assert!(dead.stdout.contains("exit status: 3"), "{}", dead.stdout);
     let wild = test("wild", &[]);
     assert!(wild.stderr.contains("stderr: fixture: up"), "{}", wild.stderr);
-    assert!(test("none", &[]).stderr.contains("there are: dead, good, wild"));
+    assert!(test("none", &[]).stderr.contains("there are: good, dead, wild"));
 }
 
 #[test]
