@@ -79,7 +79,7 @@ impl HostTools {
             "plugins" => self.plugins().await,
             "model_load" => self.load(&arguments, context).await,
             "model_unload" => self.unload(&arguments),
-            _ => Err(ToolError::Unknown { kind: "tool", name: name.to_owned() }.into()),
+            _ => Err(ToolError::unknown("tool", name).into()),
         }
     }
 }
@@ -121,7 +121,7 @@ impl Provider for HostTools {
     fn prompt<'a>(&'a self, name: &'a str, arguments: Map, _context: Context) -> Answer<'a, Value> {
         let filled = match CodeTool::named(name) {
             Some(tool) => tool.fill(&arguments),
-            None => Err(ToolError::Unknown { kind: "prompt", name: name.to_owned() }),
+            None => Err(ToolError::unknown("prompt", name)),
         };
         Box::pin(std::future::ready(filled))
     }

@@ -67,6 +67,11 @@ pub enum ToolError {
 }
 
 impl ToolError {
+    /// There is no tool, prompt or resource of this name.
+    pub fn unknown(kind: &'static str, name: &str) -> Self {
+        Self::Unknown { kind, name: name.to_owned() }
+    }
+
     /// A short word for logs and metrics.
     pub fn kind(&self) -> &'static str {
         match self {

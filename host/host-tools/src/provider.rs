@@ -87,6 +87,6 @@ pub trait Provider: Send + Sync {
 }
 
 fn not_offered<T: Send + 'static>(kind: &'static str, name: &str) -> Answer<'static, T> {
-    let error = ToolError::Unknown { kind, name: name.to_owned() };
+    let error = ToolError::unknown(kind, name);
     Box::pin(std::future::ready(Err(error)))
 }

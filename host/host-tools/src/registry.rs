@@ -94,7 +94,7 @@ impl ToolRegistry {
                 tokio::time::sleep(debounce).await;
                 changes.mark_unchanged();
                 let Some(inner) = inner.upgrade() else { return };
-                inner.merge();
+                inner.refresh();
             }
         });
     }
@@ -144,7 +144,7 @@ impl ToolRegistry {
             .tools
             .get(name)
             .filter(|entry| context.caller.may(&entry.tool))
-            .ok_or_else(|| unknown("tool", name))?;
+            .ok_or_else(|| ToolError::unknown("tool", name))?;
         let bytes = audit::bytes(&arguments);
         let record = Record::begin(&entry.tool, &arguments, bytes, &context, &self.inner.metrics);
         let result = self.inner.call(entry, arguments, bytes, context).await;
@@ -162,7 +162,7 @@ impl ToolRegistry {
         let provider = snapshot
             .resource(uri)
             .filter(|_| context.caller.may_read())
-            .ok_or_else(|| unknown("resource", uri))?;
+            .ok_or_else(|| ToolError::unknown("resource", uri))?;
         provider.read_resource(uri, context).await
     }
 
@@ -182,7 +182,7 @@ impl ToolRegistry {
             .prompts
             .get(name)
             .filter(|_| context.caller.may_read())
-            .ok_or_else(|| unknown("prompt", name))?;
+            .ok_or_else(|| ToolError::unknown("prompt", name))?;
         provider.prompt(name, arguments, context).await
     }
 
@@ -204,7 +204,7 @@ impl ToolRegistry {
         let provider = provider
             .filter(|_| context.caller.may_read())
             .map(Arc::clone)
-            .ok_or_else(|| unknown("reference", prompt.or(uri).unwrap_or_default()))?;
+            .ok_or_else(|| ToolError::unknown("reference", prompt.or(uri).unwrap_or_default()))?;
         provider.complete(params, context).await
     }
 }
@@ -233,12 +233,14 @@ impl Inner {
     /// The snapshot, made anew if a provider has changed since: announcing changes can wait, but
     /// what is asked for is never older than what is there.
     fn current(&self) -> Arc<Snapshot> {
-        let snapshot = self.snapshot.load_full();
-        if snapshot.is_current() {
-            return snapshot;
-        }
-        self.merge();
+        self.refresh();
         self.snapshot.load_full()
+    }
+
+    fn refresh(&self) {
+        if !self.snapshot.load().is_current() {
+            self.merge();
+        }
     }
 
     /// Makes a snapshot of what the providers offer now, and tells if it differs.
@@ -269,8 +271,4 @@ fn check_size(what: &'static str, bytes: usize, bytes_max: usize) -> Result<(), 
         return Err(ToolError::TooLarge { what, bytes, bytes_max });
     }
     Ok(())
-}
-
-fn unknown(kind: &'static str, name: &str) -> ToolError {
-    ToolError::Unknown { kind, name: name.to_owned() }
 }

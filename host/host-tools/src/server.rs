@@ -186,10 +186,7 @@ impl Server {
         context: Context,
     ) -> Result<ToolOutcome, ToolError> {
         let offer = self.offer.load_full();
-        let tool = offer
-            .tools
-            .get(name)
-            .ok_or_else(|| ToolError::Unknown { kind: "tool", name: name.to_owned() })?;
+        let tool = offer.tools.get(name).ok_or_else(|| ToolError::unknown("tool", name))?;
         let key = self.cache_key(tool, &arguments, &context);
         if let Some(outcome) = key.as_ref().and_then(|key| self.cache.get(key, Instant::now())) {
             return Ok(outcome);
@@ -248,7 +245,7 @@ impl Server {
     }
 
     async fn read(&self, uri: &str, context: Context) -> Result<Value, ToolError> {
-        let original = self.original_uri(uri).ok_or_else(|| unknown("resource", uri))?;
+        let original = self.original_uri(uri).ok_or_else(|| ToolError::unknown("resource", uri))?;
         let mut result = self.ask("resources/read", json!({ "uri": original }), &context).await?;
         let contents = result.get_mut("contents").and_then(Value::as_array_mut);
         for content in contents.into_iter().flatten() {
@@ -262,7 +259,7 @@ impl Server {
     async fn fill(&self, name: &str, arguments: Map, context: Context) -> Result<Value, ToolError> {
         let catalog = Arc::clone(&self.offer.load().catalog);
         let prompt = catalog.prompts.iter().find(|prompt| prompt.name == name);
-        let prompt = prompt.ok_or_else(|| unknown("prompt", name))?;
+        let prompt = prompt.ok_or_else(|| ToolError::unknown("prompt", name))?;
         let params = json!({ "name": prompt.original_name, "arguments": arguments });
         Ok(neighbourly(self.ask("prompts/get", params, &context).await?))
     }
@@ -272,10 +269,11 @@ impl Server {
         if let Some(name) = reference["name"].as_str() {
             let catalog = Arc::clone(&self.offer.load().catalog);
             let prompt = catalog.prompts.iter().find(|prompt| prompt.name == name);
-            let prompt = prompt.ok_or_else(|| unknown("prompt", name))?;
+            let prompt = prompt.ok_or_else(|| ToolError::unknown("prompt", name))?;
             reference["name"] = Value::from(prompt.original_name.as_str());
         } else if let Some(uri) = reference["uri"].as_str() {
-            let original = self.original_uri(uri).ok_or_else(|| unknown("resource", uri))?;
+            let original =
+                self.original_uri(uri).ok_or_else(|| ToolError::unknown("resource", uri))?;
             reference["uri"] = Value::from(original);
         }
         Ok(neighbourly(self.ask("completion/complete", params, &context).await?))
@@ -357,8 +355,4 @@ fn neighbourly(mut result: Value) -> Value {
         }
     }
     result
-}
-
-fn unknown(kind: &'static str, name: &str) -> ToolError {
-    ToolError::Unknown { kind, name: name.to_owned() }
 }

@@ -67,7 +67,7 @@ impl HostTools {
 
     /// A resource as a result of `resources/read`.
     pub(super) async fn read(&self, uri: &str) -> Result<Value, ToolError> {
-        let unknown = || ToolError::Unknown { kind: "resource", name: uri.to_owned() };
+        let unknown = || ToolError::unknown("resource", uri);
         let content = match uri {
             METRICS => {
                 let text = self.parts.metrics.encode();
