@@ -305,6 +305,16 @@ struct Packed<'a> {
     part: usize,
 }
 
+/// The codes of one part of sixteen rows, as what they stand for.
+#[inline(always)]
+fn unpacked<S: Simd, F: BlockFormat>(s: S, body: &[u8]) -> [S::I; WORDS] {
+    let mut codes = codes::unpack(s, F::BITS, body);
+    if let Some(table) = &F::TABLE {
+        codes.iter_mut().for_each(|word| *word = s.lookup(table, *word));
+    }
+    codes
+}
+
 /// Adds one part of sixteen rows for each token.
 #[inline(always)]
 fn add_part<S: Simd, F: BlockFormat, const T: usize>(
@@ -313,10 +323,7 @@ fn add_part<S: Simd, F: BlockFormat, const T: usize>(
     x: [&InputPart; T],
     sums: &mut [S::F; T],
 ) {
-    let mut codes = codes::unpack(s, F::BITS, packed.body);
-    if let Some(table) = &F::TABLE {
-        codes.iter_mut().for_each(|word| *word = s.lookup(table, *word));
-    }
+    let codes = unpacked::<S, F>(s, packed.body);
     // The words under one scale. Tokens go innermost: their sums do not wait for each other.
     let span = WORDS / F::Scales::PER_PART;
     for half in 0..F::Scales::PER_PART {

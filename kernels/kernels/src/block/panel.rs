@@ -12,7 +12,9 @@ use std::ops::Range;
 use std::slice::from_raw_parts;
 
 use super::input::InputPart;
-use super::{BlockFormat, Blocks, PART, Scales, WORDS, body_bytes, codes, input_parts, unit_bytes};
+use super::{
+    BlockFormat, Blocks, PART, Scales, WORDS, body_bytes, input_parts, unit_bytes, unpacked,
+};
 use crate::isa::Kernel;
 use crate::simd::{Lanes, Simd};
 use crate::tile::{MatmulTile, PREFETCH_BYTES, ROW_GROUP, Strip, unrolled};
@@ -117,14 +119,10 @@ fn unpack_part<S: Simd, F: BlockFormat>(
     part: usize,
     out: &mut PanelPart,
 ) {
-    let mut words = codes::unpack(s, F::BITS, body);
-    if let Some(table) = &F::TABLE {
-        words.iter_mut().for_each(|word| *word = s.lookup(table, *word));
-    }
     // No byte carries into the next: codes are below 128 where this adds anything.
     let shift = s.splat_i32(i32::from_le_bytes([(128 - F::ZERO) as u8; 4]));
-    for (word, out) in words.iter().zip(&mut out.words) {
-        s.store(s.as_f32(s.add_i32(*word, shift)), &mut out.0);
+    for (word, out) in unpacked::<S, F>(s, body).into_iter().zip(&mut out.words) {
+        s.store(s.as_f32(s.add_i32(word, shift)), &mut out.0);
     }
     for half in 0..F::Scales::PER_PART {
         s.store(F::Scales::scale(s, header, part, half), &mut out.scales[half].0);
