@@ -24,7 +24,11 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 struct Printer;
 
 impl ClientHandler for Printer {
-    async fn on_progress(&self, told: ProgressNotificationParam, _: NotificationContext<RoleClient>) {
+    async fn on_progress(
+        &self,
+        told: ProgressNotificationParam,
+        _: NotificationContext<RoleClient>,
+    ) {
         let text = told.message.unwrap_or_default();
         let _closed = write!(stdout(), "{text}").and_then(|()| stdout().flush());
     }

@@ -34,8 +34,7 @@ def run(client, wish):
 
 def step(client, tool, arguments):
     """Calls a tool and shows how far it is."""
-    result = client.call(tool, arguments, lambda told: print(f"  {tool}: {told['message']}"))
-    return result
+    return client.call(tool, arguments, lambda told: print(f"  {tool}: {told['message']}"))
 
 
 def main(url=ADDRESS):

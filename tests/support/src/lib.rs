@@ -17,7 +17,9 @@ mod wait;
 
 #[cfg(unix)]
 pub use browser::Browser;
-pub use build::{build_plugin, example_program, fixture_server, host_program, plugin_file, target_dir};
+pub use build::{
+    build_plugin, example_program, fixture_server, host_program, plugin_file, target_dir,
+};
 pub use command::{Finished, cargo, run, run_host, run_host_reading};
 pub use folder::{PluginFolder, SHIPPED, dynamic_library};
 pub use host::TestHost;

@@ -10,7 +10,8 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 use std::thread;
 use support::{
-    Finished, PluginFolder, SHIPPED, TestHost, example_program, has_program, host_program, root, run,
+    Finished, PluginFolder, SHIPPED, TestHost, example_program, has_program, host_program, root,
+    run,
 };
 
 /// What the model elsewhere answers, by the tool that asks.
@@ -44,7 +45,8 @@ fn reply(mut stream: TcpStream) {
     let (mut head, mut length) = (String::new(), 0);
     while lines.read_line(&mut head).is_ok_and(|bytes| bytes > 2) {
         let last = head.lines().last().unwrap_or_default().to_lowercase();
-        let value = last.strip_prefix("content-length:").and_then(|value| value.trim().parse().ok());
+        let value =
+            last.strip_prefix("content-length:").and_then(|value| value.trim().parse().ok());
         length = value.unwrap_or(length);
     }
     let mut body = vec![0; length];
@@ -142,13 +144,32 @@ fn a_wish_becomes_a_task_and_code_and_a_review() {
     }
     let (_host, url) = serve(&[]);
     let done = run(script("python3", "orchestrate.py").arg(&url));
-    for part in ["a function:", "a script:"] {
-        check(&done, &[part]);
-    }
-    let steps = ["  task: low, 1 requirements", "  code: 32 characters of python"];
-    for step in [&steps[..], &["  review: 90 of 100, issues: low"]].concat() {
+    check(&done, &["a function:", "a script:"]);
+    let steps = [
+        "  task: low, 1 requirements",
+        "  code: 32 characters of python",
+        "  review: 90 of 100, issues: low",
+    ];
+    for step in steps {
         assert_eq!(done.stdout.matches(step).count(), 2, "{step} in {}", done.stdout);
     }
+}
+
+#[test]
+fn a_model_that_finds_no_end_ends_a_scenario_and_not_the_run() {
+    if !has_program("python3", "three tools in a row with the small model") {
+        return;
+    }
+    let plugins = PluginFolder::with(SHIPPED);
+    // What it writes is nonsense in the right shape, and longer than its context.
+    let host = TestHost::serve(plugins.path(), &["--model", &stories()]);
+    let url = format!("{}/mcp", host.client().url());
+    let done = run(script("python3", "orchestrate.py").arg(&url));
+    for part in done.stdout.split_inclusive(":\n  formalize_task: ").skip(1) {
+        assert!(part.contains("  review: ") || part.contains("the answer was cut off"), "{part}");
+    }
+    let failed = done.stdout.matches("  failed: ").count();
+    assert_eq!(done.status.success(), failed == 0, "{}{}", done.stdout, done.stderr);
 }
 
 #[test]
