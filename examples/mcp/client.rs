@@ -17,11 +17,14 @@ use rmcp::transport::streamable_http_client::{
 };
 use serde_json::{Value, json};
 use std::io::{Write as _, stdout};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// Prints what is new of a text, as it is told.
-struct Printer;
+/// Prints what is told about a call, while that is the text it writes.
+struct Printer {
+    prints: AtomicBool,
+}
 
 impl ClientHandler for Printer {
     async fn on_progress(
@@ -29,7 +32,7 @@ impl ClientHandler for Printer {
         told: ProgressNotificationParam,
         _: NotificationContext<RoleClient>,
     ) {
-        let text = told.message.unwrap_or_default();
+        let text = told.message.filter(|_| self.prints.load(Relaxed)).unwrap_or_default();
         let _closed = write!(stdout(), "{text}").and_then(|()| stdout().flush());
     }
 }
@@ -67,13 +70,15 @@ async fn main() -> Result<(), Failure> {
         legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
     };
     let transport = StreamableHttpClientTransport::from_config(config);
-    let client = Printer.serve_with_lifecycle(transport, lifecycle).await?;
+    let printer = Printer { prints: AtomicBool::new(true) };
+    let client = printer.serve_with_lifecycle(transport, lifecycle).await?;
 
     let tools = client.list_all_tools().await?;
     let names: Vec<_> = tools.iter().map(|tool| tool.name.as_ref()).collect();
     write!(stdout(), "tools: {}\ngenerate: ", names.join(", "))?;
     let prompt = json!({"prompt": "Once upon a time", "max_tokens": 32, "temperature": 0});
     let written = call(&client, "generate", prompt).await?;
+    client.service().prints.store(false, Relaxed);
     let tokens = &written["usage"]["completion_tokens"];
     let reason = written["finish_reason"].as_str().unwrap_or_default();
     write!(stdout(), "\nfinished: {reason} {tokens}\ngenerate_code: ")?;
