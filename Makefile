@@ -69,6 +69,7 @@ test-clients: ## clients of others, installed from PyPI and npm, against the hos
 
 test-mcp-servers: ## MCP servers of others, installed from npm and PyPI, joined by the host
 	$(CARGO) test -p e2e --test real_servers --locked -- --nocapture
+	$(CARGO) clippy -p e2e --test real_servers --locked -- -D warnings
 
 fmt: ## format all code
 	$(CARGO) fmt --all

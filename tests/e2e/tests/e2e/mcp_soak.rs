@@ -17,8 +17,8 @@ use support::{Client, PluginFolder, SHIPPED, Scratch, TestHost, eventually};
 const WARM_ROUNDS: usize = 10;
 /// Rounds after it, where no time is set.
 const ROUNDS: usize = 40;
-/// What the host may hold more in the end, whatever the time: an hour is a few hundred thousand
-/// calls, so a leak of a hundred bytes a call is seen.
+/// What the host may hold more in the end, whatever the time: an hour is about a million calls, so
+/// a leak of twenty bytes a call is seen.
 const GROWTH_MAX: u64 = 16 << 20;
 /// A long run must not use up the ports of the machine.
 const PAUSE: Duration = Duration::from_millis(20);

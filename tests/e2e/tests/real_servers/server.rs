@@ -91,9 +91,12 @@ impl Server {
         Some(format!("{program} is not there"))
     }
 
-    /// Whether a call can be made.
-    pub(crate) fn can_call(&self) -> bool {
-        !matches!(self.needs, Need::Key(name) if var_os(name).is_none())
+    /// The variable without which no call is made.
+    pub(crate) fn missing_key(&self) -> Option<&'static str> {
+        match self.needs {
+            Need::Key(name) if var_os(name).is_none() => Some(name),
+            _ => None,
+        }
     }
 
     /// Installs it below `folder` as users do, unless that was done before; the error says why not.
