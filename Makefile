@@ -37,7 +37,7 @@ build: ## release build, staged to dist/host and dist/plugins
 # The end-to-end tests load files that `cargo test` does not build.
 test-prebuild:
 	$(CARGO) build $(MEMBERS) --locked
-	$(CARGO) build $(MEMBERS) --example mcp-client --locked
+	$(CARGO) build $(TESTED) --example mcp-client --locked
 	CARGO_TARGET_DIR="$(abspath $(TARGET))/hello-arch" $(CARGO) build $(EXAMPLE)
 
 test: test-prebuild ## every test; needs nothing beside the checkout
