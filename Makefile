@@ -37,6 +37,7 @@ build: ## release build, staged to dist/host and dist/plugins
 # The end-to-end tests load files that `cargo test` does not build.
 test-prebuild:
 	$(CARGO) build $(MEMBERS) --locked
+	$(CARGO) build $(TESTED) --example mcp-client --locked
 	CARGO_TARGET_DIR="$(abspath $(TARGET))/hello-arch" $(CARGO) build $(EXAMPLE)
 
 test: test-prebuild ## every test; needs nothing beside the checkout
@@ -68,6 +69,7 @@ test-clients: ## clients of others, installed from PyPI and npm, against the hos
 
 test-mcp-servers: ## MCP servers of others, installed from npm and PyPI, joined by the host
 	$(CARGO) test -p e2e --test real_servers --locked -- --nocapture
+	$(CARGO) clippy -p e2e --test real_servers --locked -- -D warnings
 
 fmt: ## format all code
 	$(CARGO) fmt --all

@@ -45,11 +45,11 @@ pub enum ToolError {
     #[error("cancelled")]
     Cancelled,
     /// A request or a result is larger than allowed.
-    #[error("{what} of {bytes} bytes is too large: at most {bytes_max}")]
+    #[error("{what} of at least {bytes} bytes is too large: at most {bytes_max}")]
     TooLarge {
         /// What it is.
         what: &'static str,
-        /// How large it is.
+        /// How large it is at least: what is too large is not read to its end.
         bytes: usize,
         /// How large it may be.
         bytes_max: usize,

@@ -187,7 +187,11 @@ impl Session {
         match error {
             ServiceError::McpError(error) if error.code.0 == TOO_LARGE && error.data.is_none() => {
                 let bytes_max = self.line_bytes_max;
-                ToolError::TooLarge { what: "result", bytes: bytes_max, bytes_max }
+                ToolError::TooLarge {
+                    what: "result",
+                    bytes: bytes_max.saturating_add(1),
+                    bytes_max,
+                }
             }
             ServiceError::McpError(error) => ToolError::Protocol {
                 code: error.code.0,

@@ -34,6 +34,21 @@ pub fn fixture_server() -> PathBuf {
     PROGRAM.clone()
 }
 
+/// An example for users that is a program, built unless everything was built before.
+///
+/// # Panics
+/// It was to be there and is not.
+#[must_use]
+pub fn example_program(name: &str) -> PathBuf {
+    let folder = profile_dir();
+    if std::env::var_os("E2E_PREBUILT").is_none() {
+        build(&folder, &["--example", name]);
+    }
+    let program = folder.join(format!("examples/{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.exists(), "{} is missing: run `make test-prebuild` first", program.display());
+    program
+}
+
 /// Builds a plugin that is not among the workspace's default members, unless that was done before.
 pub fn build_plugin(name: &str) {
     if std::env::var_os("E2E_PREBUILT").is_none() {

@@ -17,11 +17,13 @@ mod wait;
 
 #[cfg(unix)]
 pub use browser::Browser;
-pub use build::{build_plugin, fixture_server, host_program, plugin_file, target_dir};
+pub use build::{
+    build_plugin, example_program, fixture_server, host_program, plugin_file, target_dir,
+};
 pub use command::{Finished, cargo, run, run_host, run_host_reading};
 pub use folder::{PluginFolder, SHIPPED, dynamic_library};
 pub use host::TestHost;
 pub use http::{Client, EventStream, Response};
-pub use repository::{data, python_with, root, shared};
+pub use repository::{data, has_program, python_with, root, shared};
 pub use scratch::Scratch;
 pub use wait::eventually;

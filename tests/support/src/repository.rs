@@ -41,6 +41,16 @@ pub fn python_with(modules: &str, skipped: &str) -> bool {
     is_there
 }
 
+/// Whether a program can be started; if not, what the test leaves out is printed.
+#[must_use]
+pub fn has_program(program: &str, skipped: &str) -> bool {
+    let is_there = Command::new(program).arg("--version").output().is_ok();
+    if !is_there {
+        note_skipped(skipped, program);
+    }
+    is_there
+}
+
 pub(crate) fn note_skipped(skipped: &str, missing: &str) {
     let note = format!("skipped: {skipped} ({missing} is not there)\n");
     let _closed = std::io::Write::write_all(&mut std::io::stderr().lock(), note.as_bytes());

@@ -207,21 +207,6 @@ fn a_thousand_sessions_are_open_at_once() {
 }
 
 #[test]
-fn a_client_of_the_first_revision_that_reads_to_the_end_is_served() {
-    let host = serve(&[]);
-    let limit = Duration::from_secs(60);
-    let started = Instant::now();
-    let peer = Peer::legacy(host.client(), "2024-11-05", None).at("/mcp/stream");
-    for _ in 0..3 {
-        let tools = peer.tools();
-        assert!(tools.contains(&"generate".to_owned()), "{tools:?}");
-        let generated = peer.call("generate", &json!({"prompt": "Once upon", "max_tokens": 8}));
-        assert!(!generated.structured()["text"].as_str().expect("a text").is_empty());
-    }
-    assert!(started.elapsed() < limit, "every body came to its end");
-}
-
-#[test]
 fn a_client_that_reads_no_streams_and_keeps_no_session_is_served() {
     let host = serve(&[]);
     let ask = |method: &str, params: Value| {

@@ -15,6 +15,7 @@ const PROMISED: &[&str] = &[
     "SECURITY.md",
     "LICENSE",
     "docs/abi.md",
+    "docs/mcp.md",
     "docs/openai.md",
     "docs/operating/README.md",
     "docs/operating/flags.md",
