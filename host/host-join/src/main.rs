@@ -2,14 +2,20 @@
 //!
 //! The host speaks with every server through a child process; this is the child for those that are
 //! reached by streamable HTTP. So the program that serves has no TLS and opens no connection, and
-//! whatever goes wrong with a connection ends here. Headers come in `HOST_JOIN_HEADERS`, a JSON
-//! object, because everybody may read the arguments of a process. Redirects lead nowhere else.
+//! whatever goes wrong with a connection ends here. `host-join login URL` logs a person in to a
+//! server. What else the host has to say comes in the environment ([`settings`]). Redirects lead
+//! nowhere else.
 
-use std::collections::HashMap;
+mod access;
+mod client;
+mod login;
+mod settings;
+mod store;
+
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
 use rmcp::model::{
     ClientJsonRpcMessage, ErrorCode, ErrorData, JsonRpcMessage, ServerJsonRpcMessage,
 };
@@ -20,8 +26,15 @@ use rmcp::transport::streamable_http_client::{
 };
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
+use access::Access;
+use client::Client;
+use settings::Settings;
+
 /// Code of an answer that stands for a failed request of HTTP.
 const UNREACHABLE: i32 = -32_001;
+
+/// Code of one that says how the server can be told who asks; the host knows it.
+const REFUSED: i32 = -32_003;
 
 /// What it ends with: a line for people.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -37,35 +50,37 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Failure> {
-    let url = std::env::args().nth(1).ok_or("host-join URL: the host starts it for its servers")?;
+    let mut words = std::env::args().skip(1);
+    let first = words.next().ok_or("host-join URL: the host starts it for its servers")?;
+    let login_url = (first == "login").then(|| words.next()).flatten();
     rustls::crypto::ring::default_provider()
         .install_default()
         .map_err(|_| "the cryptography was chosen already")?;
-    let config = StreamableHttpClientTransportConfig::with_uri(url).custom_headers(headers()?);
+    let (settings, headers) = Settings::read()?;
     let runtime =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-    let carried = runtime.block_on(carry(config));
+    if let Some(url) = login_url {
+        let access = Access::new(&url, settings);
+        return runtime.block_on(login::login(&access));
+    }
+    let access = Access::new(&first, settings);
+    let config = StreamableHttpClientTransportConfig::with_uri(first).custom_headers(headers);
+    let carried = runtime.block_on(carry(config, Arc::new(access)));
     // A thread that waits for stdin would be waited for otherwise.
     runtime.shutdown_background();
     carried
 }
 
-fn headers() -> Result<HashMap<HeaderName, HeaderValue>, Failure> {
-    let Ok(text) = std::env::var("HOST_JOIN_HEADERS") else { return Ok(HashMap::new()) };
-    let pairs: HashMap<String, String> = serde_json::from_str(&text)?;
-    let header = |(name, value): (String, String)| {
-        let shown = format!("the header {name} is not valid");
-        let parsed = name.parse::<HeaderName>().ok().zip(HeaderValue::from_str(&value).ok());
-        parsed.ok_or_else(|| Failure::from(shown))
-    };
-    pairs.into_iter().map(header).collect()
-}
-
-type Server = StreamableHttpClientTransport<reqwest::Client>;
+type Server = StreamableHttpClientTransport<Client>;
 
 /// Carries messages until either side ends.
-async fn carry(config: StreamableHttpClientTransportConfig) -> Result<(), Failure> {
-    let mut server = Server::from_config(config.clone());
+async fn carry(
+    config: StreamableHttpClientTransportConfig,
+    access: Arc<Access>,
+) -> Result<(), Failure> {
+    let client = Client::new(Arc::clone(&access))?;
+    let join = || Server::with_client(client.clone(), config.clone());
+    let mut server = join();
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let mut sending = tokio::task::JoinSet::new();
     let mut answered = false;
@@ -85,7 +100,13 @@ async fn carry(config: StreamableHttpClientTransportConfig) -> Result<(), Failur
             }
             Some(sent) = sending.join_next(), if !sending.is_empty() => {
                 if let (Some(id), Some(error)) = sent? {
-                    let error = ErrorData::new(ErrorCode(UNREACHABLE), error.to_string(), None);
+                    // Before the host hears of it: it asks in another way at once.
+                    if !answered {
+                        server = join();
+                    }
+                    let refused = error.auth_challenge().is_some();
+                    let code = ErrorCode(if refused { REFUSED } else { UNREACHABLE });
+                    let error = ErrorData::new(code, access.explain(&error), None);
                     print(&JsonRpcMessage::error(error, Some(id)))?;
                 }
             }
@@ -97,11 +118,14 @@ async fn carry(config: StreamableHttpClientTransportConfig) -> Result<(), Failur
                 None if answered => return Err("the server ended the conversation".into()),
                 // An older server may refuse the first question with an error of HTTP. The host
                 // hears of it and asks in the older way, for which a fresh start is needed.
-                None => server = Server::from_config(config.clone()),
+                None => server = join(),
             },
         }
     }
-    Transport::<RoleClient>::close(&mut server).await?;
+    // A transport that carried nothing waits for its first message for ever.
+    if answered {
+        Transport::<RoleClient>::close(&mut server).await?;
+    }
     Ok(())
 }
 

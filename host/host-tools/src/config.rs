@@ -102,7 +102,45 @@ pub enum Source {
         url: String,
         /// Headers of every request.
         headers: BTreeMap<String, String>,
+        /// How a token is come by where the server wants one.
+        auth: Auth,
     },
+}
+
+/// How the host comes by a token for a server with an address (OAuth 2.1).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Auth {
+    /// Who gives it.
+    pub grant: Grant,
+    /// The host's name at the authorization server, or the address of a document that describes
+    /// it; without it the host registers.
+    pub client_id: Option<String>,
+    /// What proves that name.
+    pub client_secret: Option<String>,
+    /// Rights to ask for; none: those that the server names.
+    pub scopes: Vec<String>,
+    /// Port on this machine that a browser is sent back to; 0: any.
+    pub redirect_port: u16,
+}
+
+/// Who gives a token.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Grant {
+    /// A person who logs in with a browser.
+    #[default]
+    AuthorizationCode,
+    /// The authorization server, to a program with credentials of its own.
+    ClientCredentials,
+}
+
+impl Grant {
+    /// Its name in OAuth.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::AuthorizationCode => "authorization_code",
+            Self::ClientCredentials => "client_credentials",
+        }
+    }
 }
 
 /// When a server is started.

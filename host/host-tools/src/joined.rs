@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 
 use crate::config::Config;
 use crate::server::{Server, ServerState, ServerStatus};
-use crate::{Provider, ToolRegistry};
+use crate::{Client, Provider, ToolRegistry};
 
 /// Longest that a server which must be there is waited for.
 const STRICT_LIMIT: Duration = Duration::from_secs(30);
@@ -26,6 +26,16 @@ impl Joined {
     /// Starts every server of a configuration at once, and waits for none: each appears in the
     /// registry when it has given its list. Call it on a tokio runtime.
     pub fn start(config: Config, registry: &ToolRegistry) -> Self {
+        Self::start_for(config, registry, None)
+    }
+
+    /// As [`Joined::start`], with somebody whom the servers may ask for input
+    /// (`elicitation/create`); without them a server hears that nobody can be asked.
+    pub fn start_for(
+        config: Config,
+        registry: &ToolRegistry,
+        client: Option<Arc<dyn Client>>,
+    ) -> Self {
         let metrics = registry.metrics();
         let mut joined = Self { servers: Vec::new(), broken: Vec::new(), tasks: JoinSet::new() };
         for (name, reason) in config.broken {
@@ -38,7 +48,7 @@ impl Joined {
             tracing::warn!(%warning, "configuration of servers");
         }
         for server in config.servers {
-            let server = Server::new(server, metrics);
+            let server = Server::new(server, metrics, client.clone());
             registry.add(Arc::<Server>::clone(&server) as Arc<dyn Provider>);
             joined.tasks.spawn(Arc::clone(&server).supervise());
             joined.servers.push(server);

@@ -28,4 +28,4 @@ pub use glob::Glob;
 pub use joined::Joined;
 pub use provider::{Answer, Provider, ToolOutcome};
 pub use registry::{Settings, ToolRegistry};
-pub use server::{Level, ServerState, ServerStatus};
+pub use server::{Level, ServerState, ServerStatus, login_command};

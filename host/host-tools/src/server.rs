@@ -25,13 +25,14 @@ use serde_json::{Value, json};
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
+pub use self::process::login_command;
 pub use self::status::{Level, ServerState, ServerStatus};
 
 use self::cache::Cache;
 use self::limit::Limits;
 use crate::config::{Names, ServerConfig};
 use crate::session::{Patience, Session};
-use crate::{Answer, Catalog, Context, Map, Owner, Provider, Tool, ToolError, ToolOutcome};
+use crate::{Answer, Catalog, Client, Context, Map, Owner, Provider, Tool, ToolError, ToolOutcome};
 
 /// How long a call waits for a server that is starting, or starting again.
 const START_WAIT: Duration = Duration::from_secs(5);
@@ -56,6 +57,8 @@ pub(crate) struct Server {
     limits: Limits,
     cache: Cache,
     metrics: ToolMetrics,
+    /// Whom it may ask things.
+    client: Option<Arc<dyn Client>>,
     stop: CancellationToken,
 }
 
@@ -81,7 +84,11 @@ struct Offer {
 }
 
 impl Server {
-    pub(crate) fn new(config: ServerConfig, metrics: &ToolMetrics) -> Arc<Self> {
+    pub(crate) fn new(
+        config: ServerConfig,
+        metrics: &ToolMetrics,
+        client: Option<Arc<dyn Client>>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             name: config.name.as_str().into(),
             offer: ArcSwap::default(),
@@ -95,6 +102,7 @@ impl Server {
             limits: Limits::new(&config.calls_per_minute),
             cache: Cache::default(),
             metrics: metrics.clone(),
+            client,
             stop: CancellationToken::new(),
             config,
         })

@@ -7,6 +7,8 @@
 
 mod line;
 mod progress;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::sync::Arc;
@@ -14,12 +16,13 @@ use std::time::Duration;
 
 use rmcp::ClientHandler;
 use rmcp::model::{
-    ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, CustomResult, Implementation,
-    ProtocolVersion, ServerResult, SubscriptionFilter,
+    ClientCapabilities, ClientConfig, ClientRequest, CustomRequest, CustomResult,
+    ElicitRequestParams, ElicitResult, ElicitationAction, ElicitationCapability, ErrorData,
+    FormElicitationCapability, Implementation, ProtocolVersion, ServerResult, SubscriptionFilter,
 };
 use rmcp::service::{
     ClientInitializeError, ClientLifecycleMode, ClientServiceExt as _, NotificationContext,
-    PeerRequestOptions, RequestHandle, RoleClient, RunningService, ServiceError,
+    PeerRequestOptions, RequestContext, RequestHandle, RoleClient, RunningService, ServiceError,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,10 +32,17 @@ use tokio_util::sync::CancellationToken;
 
 use self::progress::Board;
 use self::transport::LineTransport;
-use crate::{Context, ToolError};
+use crate::{Client, Context, ToolError};
 
 /// Code of an answer that was not taken because of its size.
 const TOO_LARGE: i32 = -32_000;
+
+/// Code of an answer of `host-join`: the server wants to know who asks, and the message says what to
+/// do.
+const REFUSED: i32 = -32_003;
+
+/// What a server asks a person with.
+const ELICIT: &str = "elicitation/create";
 
 /// How long a call may take.
 #[derive(Debug, Clone, Copy)]
@@ -72,11 +82,12 @@ impl Session {
         read: impl AsyncRead + Send + Unpin + 'static,
         write: impl AsyncWrite + Send + Unpin + 'static,
         line_bytes_max: usize,
+        client: Option<Arc<dyn Client>>,
     ) -> Result<Self, String> {
         let board = Arc::new(Board::default());
         let ended = CancellationToken::new();
         let transport = LineTransport::new(read, write, line_bytes_max, &board, ended.clone());
-        let ears = Ears { changed: Arc::default() };
+        let ears = Ears { changed: Arc::default(), client };
         let lifecycle = ClientLifecycleMode::Auto {
             preferred_versions: vec![ProtocolVersion::LATEST],
             legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
@@ -251,13 +262,34 @@ impl Drop for Call {
 /// What is heard from a server beside answers.
 struct Ears {
     changed: Arc<Notify>,
+    client: Option<Arc<dyn Client>>,
 }
 
 impl ClientHandler for Ears {
     fn get_info(&self) -> ClientConfig {
         let software = Implementation::new("host", env!("CARGO_PKG_VERSION"));
-        // No capability: a server may not ask for samples, input or roots.
-        ClientConfig::new(ClientCapabilities::default(), software)
+        // A server may not ask for samples or roots, and for input only where somebody answers.
+        let mut capabilities = ClientCapabilities::default();
+        if self.client.is_some() {
+            let form = FormElicitationCapability::new();
+            capabilities.elicitation = Some(ElicitationCapability::new().with_form(form));
+        }
+        ClientConfig::new(capabilities, software)
+    }
+
+    async fn create_elicitation(
+        &self,
+        request: ElicitRequestParams,
+        _: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        let Some(client) = &self.client else {
+            return Ok(ElicitResult::new(ElicitationAction::Decline));
+        };
+        let fault =
+            |error: &dyn std::fmt::Display| ErrorData::internal_error(error.to_string(), None);
+        let params = serde_json::to_value(request).map_err(|error| fault(&error))?;
+        let given = client.ask(ELICIT, params).await.map_err(|error| fault(&error))?;
+        serde_json::from_value(given).map_err(|error| fault(&error))
     }
 
     async fn on_tool_list_changed(&self, _: NotificationContext<RoleClient>) {
@@ -276,7 +308,12 @@ impl ClientHandler for Ears {
 fn explain(error: ClientInitializeError) -> String {
     match error {
         ClientInitializeError::ConnectionClosed(_) => "it ended during the handshake".to_owned(),
-        ClientInitializeError::LegacyFallbackFailed { fallback, .. } => explain(*fallback),
+        ClientInitializeError::LegacyFallbackFailed { discover, fallback } => match *discover {
+            ClientInitializeError::JsonRpcError(refused) if refused.code.0 == REFUSED => {
+                refused.message.into_owned()
+            }
+            _ => explain(*fallback),
+        },
         error => format!("the handshake failed: {error}"),
     }
 }

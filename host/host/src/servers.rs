@@ -1,4 +1,4 @@
-//! `host mcp import`, `list`, `check`, `test` and `call`: the MCP servers that the host joins.
+//! `host mcp import`, `list`, `check`, `login`, `test` and `call`: the MCP servers that the host joins.
 //!
 //! A server that does not work says why on its standard error, to which nobody listens, or not at
 //! all. So the test shows each level apart, with what the server said last.
@@ -28,6 +28,7 @@ pub(crate) fn servers(command: &ServersCommand) -> Result<(), Failure> {
         ServersCommand::Import { file } => import(file),
         ServersCommand::List { join } => list(&configured(join)?),
         ServersCommand::Check { join } => check(&configured(join)?),
+        ServersCommand::Login { name, join } => login(&one_of(configured(join)?, name)?),
         ServersCommand::Test { name, tool, arguments, join } => {
             let arguments = object(arguments)?;
             on_runtime(test(one_of(configured(join)?, name)?, tool.as_deref(), arguments))
@@ -85,6 +86,16 @@ fn check(config: &Config) -> Result<(), Failure> {
     let servers = config.servers.iter().map(|server| (server.name.clone(), server.masked()));
     print_json(&json!({ "mcpServers": servers.collect::<Map>() }))?;
     report(config)
+}
+
+/// Logs in with a browser; what goes wrong is said by the program that does it.
+fn login(config: &Config) -> Result<(), Failure> {
+    let server = config.servers.first().ok_or("no server")?;
+    if !host_tools::login_command(server)?.status()?.success() {
+        return Err(format!("nobody is logged in to {}", server.name).into());
+    }
+    note(&format!("logged in to {}", server.name.printable()));
+    Ok(())
 }
 
 /// Says what was not used and what is wrong.

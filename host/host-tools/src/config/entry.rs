@@ -1,6 +1,8 @@
 //! The fields of one server, read strictly: a value of the wrong kind is an error, a key that
 //! nobody asked for is a warning.
 
+mod auth;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{CacheConfig, Environment, Names, ServerConfig, Source, Start};
+use super::{Auth, CacheConfig, Environment, Names, ServerConfig, Source, Start};
 use crate::{Glob, Map, Surface};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -97,6 +99,7 @@ impl<'a> Entry<'a> {
         {
             headers.insert("Authorization".to_owned(), format!("Bearer {token}"));
         }
+        self.auth(&mut source)?;
         let cache = match self.fields.get("cache").and_then(Value::as_object) {
             None => None,
             Some(fields) => {
@@ -155,7 +158,7 @@ impl<'a> Entry<'a> {
         if !url.starts_with("http://") && !url.starts_with("https://") {
             return Err("`url`: an address that begins with http:// or https:// expected".into());
         }
-        Ok(Source::Http { url, headers: self.pairs("headers")? })
+        Ok(Source::Http { url, headers: self.pairs("headers")?, auth: Auth::default() })
     }
 
     fn start(&self) -> Result<Start, String> {

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Names, ServerConfig, Source, Start};
+use super::{Auth, Grant, Names, ServerConfig, Source, Start};
 use crate::Glob;
 
 const MASK: &str = "***";
@@ -28,6 +28,9 @@ impl ServerConfig {
                 *value = Value::from(MASK);
             }
         }
+        if let Some(secret) = shown.pointer_mut("/auth/client_secret") {
+            *secret = Value::from(MASK);
+        }
         if let Source::Process { args, .. } = &self.source
             && !args.is_empty()
         {
@@ -45,7 +48,9 @@ impl ServerConfig {
             Source::Process { command, args, env, env_pass, cwd } => json!({
                 "command": command, "args": args, "env": env, "env_pass": env_pass, "cwd": cwd,
             }),
-            Source::Http { url, headers } => json!({ "url": url, "headers": headers }),
+            Source::Http { url, headers, auth } => {
+                json!({ "url": url, "headers": headers, "auth": auth.entry() })
+            }
         };
         if let Value::Object(entry) = &mut entry {
             let globs = |globs: &[Glob]| globs.iter().map(Glob::to_string).collect::<Vec<_>>();
@@ -66,6 +71,22 @@ impl ServerConfig {
             entry.retain(|_, value| !value.is_null() && *value != json!({}) && *value != json!([]));
         }
         entry
+    }
+}
+
+impl Auth {
+    /// The fields that say something.
+    pub(crate) fn entry(&self) -> Value {
+        let grant = (self.grant != Grant::default()).then(|| self.grant.word());
+        let fields = [
+            ("grant", json!(grant)),
+            ("client_id", json!(self.client_id)),
+            ("client_secret", json!(self.client_secret)),
+            ("scopes", json!(self.scopes)),
+            ("redirect_port", json!((self.redirect_port != 0).then_some(self.redirect_port))),
+        ];
+        let said = fields.into_iter().filter(|(_, value)| !value.is_null() && *value != json!([]));
+        said.map(|(key, value)| (key.to_owned(), value)).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Config, Environment, Names, Source, Start};
+use super::{Auth, Config, Environment, Grant, Names, Source, Start};
 
 fn read(file: &Value) -> Config {
     let lookup = |name: &str| (name == "TOKEN").then(|| "s3cret".to_owned());
@@ -91,6 +91,44 @@ fn what_is_wrong_is_named_and_the_others_are_read() {
 }
 
 #[test]
+fn who_asks_is_read_for_servers_with_an_address() {
+    let auth = json!({"grant": "client_credentials", "client_id": "me",
+        "client_secret": "${TOKEN}", "scopes": ["use"], "redirect_port": 8123, "odd": 1});
+    let config = read(&json!({"mcpServers": {"a": {"url": "http://h", "auth": auth},
+        "b": {"url": "http://h"}}}));
+    let [a, b] = config.servers.as_slice() else { panic!("{config:?}") };
+    let Source::Http { auth, .. } = &a.source else { panic!() };
+    assert_eq!(auth.grant, Grant::ClientCredentials);
+    assert_eq!((auth.client_secret.as_deref(), auth.redirect_port), (Some("s3cret"), 8123));
+    let Source::Http { auth, .. } = &b.source else { panic!() };
+    assert_eq!(auth, &Auth::default());
+    assert_eq!(config.warnings, ["a: `auth`: `odd` is not known and not used"]);
+    let again = read(&json!({"mcpServers": {"a": a.entry(), "b": b.entry()}}));
+    assert_eq!((&again.servers[0].source, &again.servers[1].source), (&a.source, &b.source));
+}
+
+#[test]
+fn what_is_wrong_with_who_asks_is_named() {
+    let check = |mut fields: Value, auth: Value, part: &str| {
+        fields["auth"] = auth;
+        let reason = broken(&json!({ "mcpServers": { "a": fields } }));
+        assert!(reason.contains(part), "{reason}");
+    };
+    let web = || json!({"url": "http://h"});
+    check(web(), json!(1), "`auth`: an object");
+    check(json!({"command": "x"}), json!({}), "servers with a `url`");
+    check(web(), json!({"grant": "implicit"}), "`auth`: `grant`: authorization_code or client_cre");
+    check(web(), json!({"grant": "client_credentials"}), "`client_id` is missing");
+    let half = json!({"grant": "client_credentials", "client_id": "me"});
+    check(web(), half, "`client_secret` is missing");
+    check(web(), json!({"client_secret": "x"}), "`client_id` is missing");
+    check(web(), json!({"redirect_port": 70_000}), "`redirect_port`: a port expected");
+    check(json!({"url": "http://h", "bearer_token": "t"}), json!({}), "not both");
+    let own = json!({"url": "http://h", "headers": {"authorization": "Basic eA=="}});
+    check(own, json!({}), "not both");
+}
+
+#[test]
 fn a_key_that_nobody_knows_is_a_warning() {
     let config = read(&json!({"mcpServers": {"a": {"command": "x", "comand": "y",
         "autoApprove": ["z"]}}, "other": 1}));
@@ -112,7 +150,8 @@ fn a_file_without_servers_is_refused() {
 fn secrets_are_masked_when_a_server_is_shown() {
     let config = read(&json!({"mcpServers": {"a": {"command": "x", "args": ["--token", "s3cret"],
         "env": {"KEY": "${TOKEN}"}}, "b": {"url": "http://u:s3cret@h/mcp?k=s3cret",
-        "headers": {"Authorization": "Bearer s3cret"}}}}));
+        "headers": {"Authorization": "Bearer s3cret"}}, "c": {"url": "http://h",
+        "auth": {"client_id": "me", "client_secret": "s3cret"}}}}));
     for server in &config.servers {
         let shown = server.masked().to_string();
         assert!(!shown.contains("s3cret"), "{shown}");

@@ -6,14 +6,15 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command as StdCommand, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 
-use crate::config::Source;
+use crate::config::{Grant, ServerConfig, Source};
 
 /// Variables of the host that every server sees.
 #[cfg(not(windows))]
@@ -75,7 +76,7 @@ impl Process {
         name: &Arc<str>,
         source: &Source,
     ) -> io::Result<(Self, ChildStdout, ChildStdin)> {
-        let mut command = command(source)?;
+        let mut command = Command::from(command(name, source, false)?);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command.kill_on_drop(true);
         isolate(&mut command);
@@ -152,24 +153,51 @@ enum Signal {
     Kill,
 }
 
-fn command(source: &Source) -> io::Result<Command> {
+/// The program that logs a person in to a server with an address. It prints the address to open in
+/// a browser, and ends when that is done.
+///
+/// # Errors
+///
+/// The server has no address, nobody can log in to it, or the program is missing.
+pub fn login_command(server: &ServerConfig) -> io::Result<StdCommand> {
+    let name = &server.name;
+    let refused = match &server.source {
+        Source::Http { headers, auth, .. } => {
+            let given = headers.keys().any(|name| name.eq_ignore_ascii_case("authorization"));
+            match (given, auth.grant) {
+                (false, Grant::AuthorizationCode) => return command(name, &server.source, true),
+                _ => "its entry says who asks",
+            }
+        }
+        Source::Process { .. } => "it is a program on this machine",
+    };
+    Err(io::Error::other(format!("nobody logs in to {name}: {refused}")))
+}
+
+/// The program of a server, or the one that logs in to it.
+fn command(name: &str, source: &Source, login: bool) -> io::Result<StdCommand> {
     let mut command;
     let passed: &[String];
+    let data = ["XDG_DATA_HOME".to_owned()];
     match source {
         Source::Process { command: program, args, env, env_pass, cwd } => {
-            command = Command::new(program);
+            command = StdCommand::new(program);
             command.args(args).env_clear().envs(env);
             if let Some(folder) = cwd {
                 command.current_dir(folder);
             }
             passed = env_pass;
         }
-        Source::Http { url, headers } => {
-            command = Command::new(beside("host-join")?);
-            // Headers hold secrets, and everybody may read the arguments of a process.
-            let headers = serde_json::to_string(headers).unwrap_or_default();
-            command.arg(url).env_clear().env("HOST_JOIN_HEADERS", headers);
-            passed = &[];
+        Source::Http { url, headers, auth } => {
+            command = StdCommand::new(beside("host-join")?);
+            command.args(login.then_some("login")).arg(url).env_clear();
+            // Both hold secrets, and everybody may read the arguments of a process.
+            let mut auth = auth.entry();
+            auth["server"] = Value::from(name);
+            command.env("HOST_JOIN_HEADERS", json!(headers).to_string());
+            command.env("HOST_JOIN_AUTH", auth.to_string());
+            // Where the tokens of a person are.
+            passed = &data;
         }
     }
     for name in SHARED.iter().copied().chain(passed.iter().map(String::as_str)) {

@@ -109,7 +109,8 @@ impl Server {
         }
         let line_bytes_max = self.config.result_bytes_max.saturating_add(ENVELOPE_BYTES);
         let talk = async {
-            let opening = Session::open(&self.name, stdout, stdin, line_bytes_max);
+            let asked = self.client.clone();
+            let opening = Session::open(&self.name, stdout, stdin, line_bytes_max, asked);
             let session = match tokio::time::timeout(START_LIMIT, opening).await {
                 Ok(Ok(session)) => Arc::new(session),
                 Ok(Err(reason)) => return End::Failed(reason),

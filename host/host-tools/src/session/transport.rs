@@ -4,7 +4,7 @@
 //! caller as an error, progress must be heard in order, and results must stay the JSON they are
 //! instead of the type they look like. What is not JSON is passed over: servers print.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rmcp::model::{
@@ -24,8 +24,9 @@ use super::progress::Board;
 pub(super) struct LineTransport<R, W> {
     lines: Lines<R>,
     write: Arc<tokio::sync::Mutex<Option<W>>>,
-    /// Requests whose result rmcp itself wants to understand.
-    typed: Arc<Mutex<HashSet<RequestId>>>,
+    /// Requests whose result rmcp itself wants to understand, and whether one asks for what is
+    /// spoken.
+    typed: Arc<Mutex<HashMap<RequestId, bool>>>,
     board: Arc<Board>,
     ended: CancellationToken,
     bytes_max: usize,
@@ -58,11 +59,15 @@ impl<R: AsyncRead + Unpin, W> LineTransport<R, W> {
         if let Some(result) = message.remove("result") {
             let id: RequestId = serde_json::from_value(message.remove("id")?).ok()?;
             let typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
-            let result = if typed {
-                serde_json::from_value(result).ok()?
-            } else {
-                ServerResult::CustomResult(CustomResult(result))
+            let result = match typed {
+                Some(_) => serde_json::from_value(result).ok()?,
+                None => ServerResult::CustomResult(CustomResult(result)),
             };
+            if typed == Some(true) && matches!(result, ServerResult::EmptyResult(_)) {
+                // Some older servers say yes to whatever they do not know.
+                let error = ErrorData::new(ErrorCode::METHOD_NOT_FOUND, "an empty answer", None);
+                return Some(JsonRpcMessage::error(error, Some(id)));
+            }
             return Some(JsonRpcMessage::response(result, id));
         }
         let message = serde_json::from_value(Value::Object(message)).ok()?;
@@ -94,7 +99,8 @@ where
             && !matches!(request.request, ClientRequest::CustomRequest(_))
         {
             let mut typed = self.typed.lock().unwrap_or_else(PoisonError::into_inner);
-            typed.insert(request.id.clone());
+            let asks = matches!(request.request, ClientRequest::DiscoverRequest(_));
+            typed.insert(request.id.clone(), asks);
         }
         let write = Arc::clone(&self.write);
         async move {

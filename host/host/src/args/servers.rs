@@ -29,6 +29,14 @@ pub(crate) enum ServersCommand {
         #[command(flatten)]
         join: JoinArgs,
     },
+    /// Log in to a server that wants to know which person asks: prints an address to open in a
+    /// browser, and keeps what comes back.
+    Login {
+        /// Its name in the configuration.
+        name: String,
+        #[command(flatten)]
+        join: JoinArgs,
+    },
     /// Start one server and say how far it comes: lint, start, handshake, call.
     Test {
         /// Its name in the configuration.
