@@ -13,7 +13,7 @@ TESTED = $(MEMBERS) --exclude compute-suite
 EXT = $(if $(filter Darwin,$(shell uname -s)),dylib,so)
 ARGS ?=
 
-.PHONY: help check dev build test test-prebuild test-candle test-neon test-clients test-mcp-servers fmt fmt-check lint ci serve run bench bench-kernels clean
+.PHONY: help check dev build test test-prebuild test-candle test-neon test-clients test-mcp-servers test-mcp-conformance fmt fmt-check lint ci serve run bench bench-kernels clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ test-clients: ## clients of others, installed from PyPI and npm, against the hos
 
 test-mcp-servers: ## MCP servers of others, installed from npm and PyPI, joined by the host
 	$(CARGO) test -p e2e --test real_servers --locked -- --nocapture
+
+test-mcp-conformance: ## the official MCP suite, installed from npm, against the host; NODE=.. names a Node.js >= 22
+	$(CARGO) test -p e2e --test mcp_conformance --locked -- --nocapture
 
 fmt: ## format all code
 	$(CARGO) fmt --all

@@ -60,17 +60,19 @@ fn check_peer(peer: &Peer) {
 fn tools_prompts_and_resources_of_a_plugin_are_served_in_both_eras() {
     let plugins = folder();
     let host = TestHost::serve(plugins.path(), &[]);
-    check_peer(&Peer::modern(host.client(), None));
+    let modern = Peer::modern(host.client(), None);
     let legacy = Peer::legacy(host.client(), "2025-11-25", None);
-    check_peer(&legacy);
-    let read = json!({"uri": "test://static-text"});
-    let kinds = [Peer::modern(host.client(), None), legacy].map(|peer| {
-        let read = peer.request("resources/read", read.clone());
+    let kinds = [&modern, &legacy].map(|peer| {
+        check_peer(peer);
+        let read = peer.request("resources/read", json!({"uri": "test://static-text"}));
         read.result()["resultType"].clone()
     });
     assert_eq!(kinds, [json!("complete"), Value::Null]);
-    let legacy = Peer::legacy(host.client(), "2025-06-18", None);
-    let logged = legacy.call("test_tool_with_logging", &json!({}));
+    let params = json!({
+        "name": "test_tool_with_logging", "arguments": {},
+        "_meta": {"io.modelcontextprotocol/logLevel": "info"},
+    });
+    let logged = modern.request("tools/call", params);
     let is_log = |message: &&Value| message["method"] == "notifications/message";
     assert_eq!(logged.before.iter().filter(is_log).count(), 3, "{logged:?}");
 }
