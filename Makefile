@@ -3,14 +3,17 @@ CARGO ?= cargo
 TARGET = $(if $(CARGO_TARGET_DIR),$(CARGO_TARGET_DIR),target)
 PLUGINS = bert cpu gemma gguf isq llama qwen safetensors
 PACKAGES = -p host -p host-join -p host-pull $(PLUGINS:%=-p plugin-%)
-EXAMPLE = --manifest-path examples/hello-arch/Cargo.toml --locked
+# Repositories of third parties, each a workspace of its own: $(call examples,COMMAND,FURTHER ARGUMENTS).
+EXAMPLES = hello-arch hello-tool
+examples = for name in $(EXAMPLES); do CARGO_TARGET_DIR="$(abspath $(TARGET))/examples" \
+  $(CARGO) $(1) --manifest-path examples/$$name/Cargo.toml $(2) || exit 1; done
 # candle takes minutes to build, so only `make test-candle` builds it, and runs what needs it.
 MEMBERS = --workspace --exclude plugin-candle
 TESTED = $(MEMBERS) --exclude compute-suite
 EXT = $(if $(filter Darwin,$(shell uname -s)),dylib,so)
 ARGS ?=
 
-.PHONY: help check dev build test test-prebuild test-candle test-neon test-clients test-mcp-servers fmt fmt-check lint ci serve run bench bench-kernels clean
+.PHONY: help check dev build test test-prebuild test-candle test-neon test-clients test-mcp-servers test-mcp-conformance fmt fmt-check lint ci serve run bench bench-kernels clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +41,7 @@ build: ## release build, staged to dist/host and dist/plugins
 test-prebuild:
 	$(CARGO) build $(MEMBERS) --locked
 	$(CARGO) build $(TESTED) --example mcp-client --locked
-	CARGO_TARGET_DIR="$(abspath $(TARGET))/hello-arch" $(CARGO) build $(EXAMPLE)
+	$(call examples,build,--locked)
 
 test: test-prebuild ## every test; needs nothing beside the checkout
 	if $(CARGO) nextest --version >/dev/null 2>&1; then \
@@ -47,7 +50,7 @@ test: test-prebuild ## every test; needs nothing beside the checkout
 	else \
 	  E2E_PREBUILT=1 $(CARGO) test $(TESTED) --locked; \
 	fi
-	CARGO_TARGET_DIR="$(abspath $(TARGET))/hello-arch" $(CARGO) test $(EXAMPLE)
+	$(call examples,test,--locked)
 
 test-candle: test-prebuild ## the reference runtime, and every runtime against it
 	$(CARGO) build -p plugin-candle --locked
@@ -71,18 +74,21 @@ test-mcp-servers: ## MCP servers of others, installed from npm and PyPI, joined 
 	$(CARGO) test -p e2e --test real_servers --locked -- --nocapture
 	$(CARGO) clippy -p e2e --test real_servers --locked -- -D warnings
 
+test-mcp-conformance: ## the official MCP suite, installed from npm, against the host; NODE=.. names a Node.js >= 22
+	$(CARGO) test -p e2e --test mcp_conformance --locked -- --nocapture
+
 fmt: ## format all code
 	$(CARGO) fmt --all
-	$(CARGO) fmt --manifest-path examples/hello-arch/Cargo.toml
+	$(call examples,fmt)
 
 fmt-check:
 	$(CARGO) fmt --all --check
-	$(CARGO) fmt --manifest-path examples/hello-arch/Cargo.toml --check
+	$(call examples,fmt,--check)
 
 lint: fmt-check ## formatting, clippy, rustdoc and the repository's own rules
 	$(CARGO) clippy $(MEMBERS) --all-targets --locked -- -D warnings
 	$(CARGO) clippy -p host --features otel --locked -- -D warnings
-	CARGO_TARGET_DIR="$(abspath $(TARGET))/hello-arch" $(CARGO) clippy $(EXAMPLE) --all-targets -- -D warnings
+	$(call examples,clippy,--locked --all-targets -- -D warnings)
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(MEMBERS) --no-deps --locked
 	$(CARGO) test -p tidy --locked
 
@@ -106,4 +112,4 @@ bench-kernels: ## speed of each kernel beside its stored one; ARGS='q4_0 --write
 
 clean: ## remove what was built
 	$(CARGO) clean
-	rm -rf dist examples/hello-arch/target
+	rm -rf dist examples/*/target

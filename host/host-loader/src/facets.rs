@@ -12,14 +12,15 @@ mod format_v1;
 mod quantization_v1;
 mod quantizer_v1;
 mod rows;
+mod tool_v1;
 mod writer_v1;
 
-use crate::{Refusal, RowReader, SessionRequest};
+use crate::{Refusal, RowReader, SessionRequest, ToolCaller};
 use check::{beside, facet};
 use compute_v1::Device;
 use plugin_abi::{
     ArchitectureV1, ComputeV1, Facet as _, FormatV1, PluginRoot, ProfileV1, QuantizationV1,
-    QuantizerV1, Sink, Status, WriterV1,
+    QuantizerV1, Sink, Status, ToolV1, WriterV1,
 };
 use plugin_api::{DtypeRef, Error, ProviderInfo, StepBatch, wire};
 use std::fmt::Debug;
@@ -67,6 +68,16 @@ pub trait WriterFacet: Debug + Send + Sync {
     fn write(&self, path: &Path, export: &str, reader: &RowReader<'_>) -> Result<(), Error>;
 }
 
+/// What the host asks of tools.
+pub trait ToolFacet: Debug + Send + Sync {
+    /// A number that is another one when the list is.
+    fn version(&self) -> u64;
+    /// What is offered (JSON).
+    fn list(&self) -> Result<Vec<u8>, Error>;
+    /// Result (JSON) of a request (JSON).
+    fn call(&self, request: &str, caller: &dyn ToolCaller) -> Result<Vec<u8>, Error>;
+}
+
 /// What the host asks of a compute device.
 pub trait ComputeFacet: Debug + Send + Sync {
     /// Bytes a session would take (JSON).
@@ -99,6 +110,7 @@ pub(crate) enum KnownFacet {
     Quantization(Vec<DtypeRef>),
     Quantizer(Arc<dyn QuantizerFacet>),
     Writer(Arc<dyn WriterFacet>),
+    Tool(Arc<dyn ToolFacet>),
     Compute(Arc<dyn ComputeFacet>),
 }
 
@@ -151,6 +163,13 @@ pub(crate) const KNOWN: &[KnownRow] = &[
         facet: WriterV1::NAME,
         adapter: |root, provider| {
             Ok(KnownFacet::Writer(Arc::new(*facet::<WriterV1>(root, &provider.name)?)))
+        },
+    },
+    KnownRow {
+        kind: "tool",
+        facet: ToolV1::NAME,
+        adapter: |root, provider| {
+            Ok(KnownFacet::Tool(Arc::new(*facet::<ToolV1>(root, &provider.name)?)))
         },
     },
     KnownRow {

@@ -15,6 +15,12 @@ pub struct Provider<F: ?Sized> {
 }
 
 impl<F: ?Sized> Provider<F> {
+    /// A provider that answers through `facet`; the loader makes those of plugin files.
+    #[must_use]
+    pub fn new(plugin: &str, name: &str, facet: Arc<F>) -> Self {
+        Self { name: name.to_owned(), plugin: plugin.to_owned(), facet }
+    }
+
     /// Name of the provider.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -7,7 +7,7 @@ use crate::facets::KnownFacet;
 use crate::open::OpenPlugin;
 use crate::{
     ArchitectureProvider, ComputeProvider, DtypeProvider, FormatProvider, PluginReport,
-    PluginState, QuantizerProvider, WriterProvider,
+    PluginState, QuantizerProvider, ToolProvider, WriterProvider,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,6 +21,7 @@ pub struct Registry {
     dtypes: BTreeMap<String, DtypeProvider>,
     quantizers: BTreeMap<String, Arc<QuantizerProvider>>,
     writers: BTreeMap<String, Arc<WriterProvider>>,
+    tools: BTreeMap<String, Arc<ToolProvider>>,
     computes: BTreeMap<String, Arc<ComputeProvider>>,
     /// Names of the compute devices, best first.
     devices: Vec<String>,
@@ -75,6 +76,11 @@ impl Registry {
     #[must_use]
     pub fn writer(&self, format: &str) -> Option<Arc<WriterProvider>> {
         self.writers.get(format).cloned()
+    }
+
+    /// Every provider of tools, by name.
+    pub fn tools(&self) -> impl Iterator<Item = Arc<ToolProvider>> {
+        self.tools.values().cloned()
     }
 
     /// The compute device of that name, or the best there is.
@@ -138,6 +144,9 @@ impl Registry {
             }
             KnownFacet::Writer(facet) => {
                 self.writers.insert(claim, Arc::new(WriterProvider { name, plugin, facet }));
+            }
+            KnownFacet::Tool(facet) => {
+                self.tools.insert(claim, Arc::new(ToolProvider { name, plugin, facet }));
             }
             KnownFacet::Compute(facet) => {
                 self.computes.insert(claim, Arc::new(ComputeProvider { name, plugin, facet }));

@@ -23,7 +23,7 @@ pub struct PluginReport {
     pub name: String,
     /// Version of the plugin.
     pub version: Option<Version>,
-    /// ABI that it was built for, such as `0.3`.
+    /// ABI that it was built for, such as `0.4`.
     pub abi: Option<String>,
     /// What became of it.
     pub state: PluginState,

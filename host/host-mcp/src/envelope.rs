@@ -41,6 +41,10 @@ const METHODS: [&str; 20] = [
     "tasks/get",
 ];
 
+/// Methods that revisions without sessions no longer have.
+const REMOVED: [&str; 5] =
+    ["initialize", "ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"];
+
 /// A message, as far as it is looked at.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
@@ -105,6 +109,11 @@ pub(crate) fn is_modern(version: &str) -> bool {
 
 fn invalid(message: &str) -> Fault {
     Fault { code: INVALID_REQUEST, message: message.to_owned() }
+}
+
+/// Whether a revision without sessions has no such method any more.
+pub(crate) fn is_removed(method: &str) -> bool {
+    REMOVED.contains(&method)
 }
 
 /// A method as metrics name it: what a client made up has no name of its own.

@@ -64,6 +64,8 @@ pub struct Tool {
     pub original_name: String,
     /// What a caller must be allowed to see and call it.
     pub need: Need,
+    /// Capabilities that a client must have declared to call it, as MCP names them.
+    pub client_needs: Vec<String>,
     /// A surface that must not show it.
     pub hidden_from: Option<Surface>,
     /// A model may call it only after a person said yes.
@@ -85,6 +87,7 @@ impl Tool {
             owner,
             original_name: name.to_owned(),
             need: Need::default(),
+            client_needs: Vec::new(),
             hidden_from: None,
             needs_approval: false,
             meta: Map::new(),

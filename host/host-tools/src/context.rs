@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+pub use plugin_api::LogLevel;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Answer, Caller};
+use crate::{Answer, Caller, Map};
 
 /// What comes with a call.
 #[derive(Debug, Clone)]
@@ -17,6 +18,8 @@ pub struct Context {
     pub cancel: CancellationToken,
     /// Whom to tell while the call runs.
     pub notifier: Notifier,
+    /// The capabilities that the client declared, as MCP writes them.
+    pub capabilities: Map,
     /// The client itself, where its session can be asked things.
     pub client: Option<Arc<dyn Client>>,
     /// `inputResponses` and `requestState` of a request that is made again.
@@ -30,31 +33,11 @@ impl Context {
             caller,
             cancel: CancellationToken::new(),
             notifier: Notifier::default(),
+            capabilities: Map::new(),
             client: None,
             input: None,
         }
     }
-}
-
-/// How much a log message matters, as RFC 5424 and MCP name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum LogLevel {
-    /// For those who look for a fault.
-    Debug,
-    /// Something happened as it should.
-    Info,
-    /// The same, and it matters.
-    Notice,
-    /// Something may go wrong.
-    Warning,
-    /// Something went wrong.
-    Error,
-    /// A part does not work.
-    Critical,
-    /// Somebody must act at once.
-    Alert,
-    /// Nothing works.
-    Emergency,
 }
 
 /// Whoever hears about a running call. Both methods return at once; a full queue drops messages.

@@ -21,6 +21,9 @@ pub enum ToolError {
     /// The caller may see it, and this they may not do.
     #[error("not allowed: {0}")]
     Forbidden(String),
+    /// The client did not declare a capability that the tool cannot do without.
+    #[error("the client must have the capability `{0}` for this tool")]
+    MissingCapability(String),
     /// The caller, or all of them together, ask too often.
     #[error("too many calls; try again in {} s", retry_after.as_secs_f64().ceil())]
     RateLimited {
@@ -33,6 +36,14 @@ pub enum ToolError {
         /// Its name.
         server: String,
         /// What an operator can do something with.
+        reason: String,
+    },
+    /// Who offers it tried and failed.
+    #[error("{who} failed: {reason}")]
+    Failed {
+        /// Its name.
+        who: String,
+        /// What it says.
         reason: String,
     },
     /// It did not answer in time.
@@ -78,8 +89,10 @@ impl ToolError {
             Self::Unknown { .. } => "unknown",
             Self::InvalidArguments(_) => "invalid_arguments",
             Self::Forbidden(_) => "forbidden",
+            Self::MissingCapability(_) => "missing_capability",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unavailable { .. } => "unavailable",
+            Self::Failed { .. } => "failed",
             Self::Timeout { .. } => "timeout",
             Self::Cancelled => "cancelled",
             Self::TooLarge { .. } => "too_large",

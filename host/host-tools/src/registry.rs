@@ -220,6 +220,10 @@ impl Inner {
         let Settings { calls_per_minute, arguments_bytes_max, result_bytes_max, .. } =
             self.settings;
         self.subjects.take(&context.caller.subject, calls_per_minute, Instant::now())?;
+        let declared = |name: &&String| context.capabilities.contains_key(name.as_str());
+        if let Some(missing) = entry.tool.client_needs.iter().find(|name| !declared(name)) {
+            return Err(ToolError::MissingCapability(missing.clone()));
+        }
         check_size("arguments", bytes, arguments_bytes_max)?;
         // Checked as a value, which takes the map and gives it back.
         let arguments = Value::Object(arguments);

@@ -9,7 +9,6 @@ mod backoff;
 mod cache;
 mod limit;
 mod lists;
-mod names;
 mod process;
 mod screen;
 mod status;
@@ -31,14 +30,14 @@ pub use self::status::{Level, ServerState, ServerStatus};
 use self::cache::Cache;
 use self::limit::Limits;
 use crate::config::{Names, ServerConfig};
+use crate::result::{neighbourly, outcome};
 use crate::session::{Patience, Session};
-use crate::{Answer, Catalog, Client, Context, Map, Owner, Provider, Tool, ToolError, ToolOutcome};
+use crate::{
+    Answer, Catalog, Client, Context, Map, Owner, Provider, Tool, ToolError, ToolOutcome, names,
+};
 
 /// How long a call waits for a server that is starting, or starting again.
 const START_WAIT: Duration = Duration::from_secs(5);
-
-/// Keys of `_meta` that are the protocol's, between two neighbours only.
-const RESERVED_META: &str = "io.modelcontextprotocol/";
 
 /// A joined server.
 pub(crate) struct Server {
@@ -321,46 +320,4 @@ impl Provider for Server {
     fn complete<'a>(&'a self, params: Value, context: Context) -> Answer<'a, Value> {
         Box::pin(self.complete_for(params, context))
     }
-}
-
-/// A result of `tools/call` as it is passed on.
-fn outcome(result: Value) -> ToolOutcome {
-    if result["resultType"] == "input_required" {
-        return ToolOutcome { input_required: Some(neighbourly(result)), ..ToolOutcome::default() };
-    }
-    let Value::Object(mut result) = neighbourly(result) else {
-        return ToolOutcome::failure("the server's answer is no result of a tool");
-    };
-    let content = match result.remove("content") {
-        Some(Value::Array(content)) => content,
-        _ => Vec::new(),
-    };
-    let meta = match result.remove("_meta") {
-        Some(Value::Object(meta)) => meta,
-        _ => Map::new(),
-    };
-    ToolOutcome {
-        content,
-        structured: result.remove("structuredContent"),
-        is_error: result.get("isError").and_then(Value::as_bool).unwrap_or(false),
-        meta,
-        input_required: None,
-    }
-}
-
-/// A result without what was meant for the host alone: how long it may be kept, and the
-/// protocol's own keys.
-fn neighbourly(mut result: Value) -> Value {
-    if let Value::Object(fields) = &mut result {
-        for key in ["ttlMs", "cacheScope", "resultType"] {
-            fields.remove(key);
-        }
-        if let Some(Value::Object(meta)) = fields.get_mut("_meta") {
-            meta.retain(|key, _| !key.starts_with(RESERVED_META));
-            if meta.is_empty() {
-                fields.remove("_meta");
-            }
-        }
-    }
-    result
 }

@@ -74,6 +74,7 @@ impl House {
         let settings = Settings { metrics: self.metrics.clone(), ..Settings::default() };
         let registry = ToolRegistry::new(settings);
         registry.add(Arc::new(own));
+        registry.add(self.operator.tools());
         let joined = self.servers.clone().map(|servers| Joined::start(servers, &registry));
         Ok((McpServer::new(registry, &self.metrics, options), joined))
     }

@@ -10,10 +10,11 @@ use crate::args::{ComingArgs, LoadArgs, PluginArgs};
 use crate::progress::LoadBar;
 use crate::{Failure, models, wiring};
 use host_generation::{Admin, LoadFailure, LoadProgress, LoadStage, Models, ServedModel, Wanted};
-use host_loader::{Loader, PluginReport, PluginState};
+use host_loader::{Loader, PluginReport, PluginState, Registry};
 use host_metrics::Metrics;
 use host_model::{Catalog, CatalogEntry, LoadOptions, MemoryBudget};
-use std::sync::{Mutex, PoisonError};
+use host_tools::PluginTools;
+use std::sync::{Arc, Mutex, PoisonError};
 
 pub(crate) use idle::unload_idle;
 
@@ -25,6 +26,7 @@ pub(crate) struct Operator {
     budget: MemoryBudget,
     models: Models,
     metrics: Metrics,
+    tools: Arc<PluginTools>,
     /// Held by the load that runs: each keeps every core busy, and measures what memory is left.
     turn: Mutex<()>,
 }
@@ -47,6 +49,7 @@ impl Operator {
             budget: mib.unwrap_or_else(MemoryBudget::of_machine),
             models,
             metrics,
+            tools: Arc::default(),
             turn: Mutex::new(()),
         })
     }
@@ -73,13 +76,19 @@ impl Operator {
 
     /// Looks at the plugin folders again.
     pub(crate) fn scan_plugins(&self) -> Vec<PluginReport> {
-        let reports = self.loader.scan().plugins().to_vec();
-        self.count_plugins(&reports);
-        reports
+        self.take_in(&self.loader.scan())
     }
 
-    fn count_plugins(&self, reports: &[PluginReport]) {
+    /// The tools that plugins offer.
+    pub(crate) fn tools(&self) -> Arc<PluginTools> {
+        Arc::clone(&self.tools)
+    }
+
+    /// Counts the plugins there are now, and offers the tools of those that are in use.
+    fn take_in(&self, registry: &Registry) -> Vec<PluginReport> {
         use host_metrics::PluginState as Counted;
+        self.tools.replace(registry.tools());
+        let reports = registry.plugins();
         let states = [
             (Counted::Loaded, PluginState::Loaded),
             (Counted::Refused, PluginState::Refused),
@@ -90,6 +99,7 @@ impl Operator {
             let count = reports.iter().filter(|report| report.state == state).count();
             self.metrics.set_plugins(counted, count);
         }
+        reports.to_vec()
     }
 }
 
@@ -105,8 +115,8 @@ impl Admin for Operator {
     }
 
     fn set_plugin_enabled(&self, name: &str, enabled: bool) -> Option<Vec<PluginReport>> {
-        let reports = self.loader.set_enabled(name, enabled)?.plugins().to_vec();
-        self.count_plugins(&reports);
+        let registry = self.loader.set_enabled(name, enabled)?;
+        let reports = self.take_in(&registry);
         self.models.note_change();
         Some(reports)
     }

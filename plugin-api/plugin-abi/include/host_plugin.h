@@ -2,7 +2,7 @@
  * host_plugin.h: the wire between host and plugins, for plugins in C, C++ or Zig.
  *
  * It says the same as the crate plugin-abi, which is the reference; a test compares every size,
- * offset and fingerprint of this file with it. ABI 0.3: while the major is 0, a plugin is refused
+ * offset and fingerprint of this file with it. ABI 0.4: while the major is 0, a plugin is refused
  * by a host of any other minor.
  *
  * Rules of the wire:
@@ -26,7 +26,7 @@ extern "C" {
 /* First bytes of every root (8 characters without an end). */
 #define HOST_PLUGIN_MAGIC "HPLGROOT"
 #define HOST_PLUGIN_ABI_MAJOR 0
-#define HOST_PLUGIN_ABI_MINOR 3
+#define HOST_PLUGIN_ABI_MINOR 4
 
 /* Put before the definition of host_plugin_entry. */
 #if defined(_WIN32)
@@ -303,6 +303,38 @@ typedef struct {
     host_status (*write)(host_text path, host_text export_json, host_row_source_v1 rows,
                          host_sink error);
 } host_writer_v1;
+
+/* ---- tool/1 ------------------------------------------------------------------------------ */
+
+#define HOST_TOOL_V1 "tool/1"
+#define HOST_TOOL_V1_FINGERPRINT UINT64_C(0xb1c6a42dda50b53e)
+
+/* Whoever made a call. The functions may be called from several threads at once, during the call
+ * that passed this; all but `ask` return at once. */
+typedef struct {
+    const void *context;
+    /* `value` grows; `total` is NaN when nobody knows it; `message` may be empty. */
+    void (*progress)(const void *context, double value, double total, host_text message);
+    /* `level` is from 0 (debug) to 7 (emergency); `data` is JSON. */
+    void (*log)(const void *context, uint32_t level, host_text data);
+    /* 1 when nobody waits for the result any more, else 0. */
+    uint8_t (*cancelled)(const void *context);
+    /* Asks the client, such as `sampling/createMessage`, and waits; parameters and result are JSON.
+     * HOST_UNSUPPORTED: this client cannot be asked that. */
+    host_status (*ask)(const void *context, host_text method, host_text params, host_sink result,
+                       host_sink error);
+} host_tool_caller_v1;
+
+typedef struct {
+    host_facet_header header;
+    /* Another number whenever `list` would write something else. */
+    uint64_t (*version)(void);
+    /* {"tools":[],"prompts":[],"resources":[],"resourceTemplates":[]}, each entry as MCP has it. */
+    host_status (*list)(host_sink offer, host_sink error);
+    /* A request ({"kind":"tool","name":text,"arguments":{}}) to a result of MCP (JSON). */
+    host_status (*call)(host_text request, host_tool_caller_v1 caller, host_sink result,
+                        host_sink error);
+} host_tool_v1;
 
 #ifdef __cplusplus
 }

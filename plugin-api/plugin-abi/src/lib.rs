@@ -23,6 +23,7 @@ mod profile;
 mod quantization;
 mod quantizer;
 mod root;
+mod tool;
 mod wire;
 mod writer;
 
@@ -37,5 +38,6 @@ pub use profile::ProfileV1;
 pub use quantization::{DtypeV1, MatmulTileV1, QuantizationV1};
 pub use quantizer::QuantizerV1;
 pub use root::{ABI_MAJOR, ABI_MINOR, ENTRY_SYMBOL, EntryFn, MAGIC, PluginRoot};
+pub use tool::{ToolCallerV1, ToolV1};
 pub use wire::{Bytes, RowSourceV1, Sink, Span32, Status, Text};
 pub use writer::WriterV1;

@@ -12,7 +12,7 @@ pub const MAGIC: [u8; 8] = *b"HPLGROOT";
 /// Layout generation: a plugin of another major is refused.
 pub const ABI_MAJOR: u16 = 0;
 /// Grows when facets are added; while the major is 0 a different minor is refused as well.
-pub const ABI_MINOR: u16 = 3;
+pub const ABI_MINOR: u16 = 4;
 /// The one symbol a plugin exports, of type [`EntryFn`].
 pub const ENTRY_SYMBOL: &str = "host_plugin_entry";
 

@@ -6,7 +6,7 @@
 use crate::{Manifest, ProviderInfo, thunk};
 use plugin_abi::{
     ABI_MAJOR, ABI_MINOR, ArchitectureV1, Bytes, ComputeV1, Facet, FormatV1, MAGIC, PluginRoot,
-    ProfileV1, QuantizationV1, QuantizerV1, Text, WriterV1, layout_header, layout_of,
+    ProfileV1, QuantizationV1, QuantizerV1, Text, ToolV1, WriterV1, layout_header, layout_of,
 };
 use std::ffi::c_void;
 use std::panic::catch_unwind;
@@ -100,6 +100,18 @@ impl Provider {
         }
     }
 
+    /// Registers tools.
+    #[must_use]
+    pub const fn tools<T: crate::Tools>() -> Self {
+        Self {
+            kind: "tool",
+            name: T::NAME,
+            claims: || vec![T::NAME],
+            score: T::SCORE,
+            facets: const { &[OfferedFacet::of(thunk::tools::<T>())] },
+        }
+    }
+
     /// Registers a compute device.
     #[must_use]
     pub const fn compute<T: crate::Compute>() -> Self {
@@ -131,7 +143,9 @@ impl Provider {
 inventory::collect!(Provider);
 
 /// Registers a provider: `register!(architecture: Qwen)`, `register!(format: Gguf)`,
-/// `register!(compute: Cpu)` (or `profiled_compute`), `register!(quantizer: Isq)`, `register!(writer: Gguf)`, `register!(quantization "name": [Q8_0, Q4_0])`.
+/// `register!(compute: Cpu)` (or `profiled_compute`), `register!(quantizer: Isq)`,
+/// `register!(writer: Gguf)`, `register!(tools: Words)`,
+/// `register!(quantization "name": [Q8_0, Q4_0])`.
 #[macro_export]
 macro_rules! register {
     (quantization $name:literal: [$($dtype:ty),+ $(,)?]) => {
@@ -250,6 +264,7 @@ extern "C" fn layout(facet: Text) -> *const c_void {
         Some(ProfileV1::NAME) => layout_of::<ProfileV1>(),
         Some(QuantizerV1::NAME) => layout_of::<QuantizerV1>(),
         Some(WriterV1::NAME) => layout_of::<WriterV1>(),
+        Some(ToolV1::NAME) => layout_of::<ToolV1>(),
         _ => std::ptr::null(),
     }
 }

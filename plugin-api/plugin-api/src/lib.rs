@@ -1,5 +1,5 @@
-//! The author's SDK: write a model architecture, a file format, a dtype or a compute device as a
-//! plugin, in safe Rust.
+//! The author's SDK: write a model architecture, a file format, a dtype, a compute device or tools
+//! as a plugin, in safe Rust.
 //!
 //! A plugin is one dynamic library. It implements a trait of this crate, registers it and exports
 //! itself; the host finds the file in its plugin folder and does the rest:
@@ -42,6 +42,7 @@ mod rows;
 mod session;
 mod tensor_names;
 mod thunk;
+mod tools;
 mod traits;
 mod view;
 #[doc(hidden)]
@@ -70,6 +71,7 @@ pub use rows::RowSource;
 pub use session::{DtypeLookup, DtypeRef, MemoryEstimate, Progress, StepBatch, WeightData};
 #[doc(hidden)]
 pub use thunk::{DtypeEntry, DtypeSet};
+pub use tools::{LogLevel, ToolAnswer, ToolCall, ToolOffer, ToolRequest, Tools, Wanted};
 pub use traits::{
     Architecture, Checkpoint, Compute, ComputeSession, Dtype, Format, Quantizer, SessionLimits,
     SessionOptions, Writer,

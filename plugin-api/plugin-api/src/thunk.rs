@@ -8,6 +8,7 @@ mod compute;
 mod format;
 mod profile;
 mod quantization;
+mod tools;
 mod writer;
 
 pub(crate) use compute::compute;
@@ -15,11 +16,13 @@ pub(crate) use format::format;
 pub(crate) use profile::profile;
 pub use quantization::{DtypeEntry, DtypeSet};
 pub(crate) use quantization::{dtype_names, quantization};
+pub(crate) use tools::tools;
 pub(crate) use writer::writer;
 
 use crate::{Architecture, CheckpointView, Error, Quantizer};
 use graph::GgufModel;
 use plugin_abi::{ArchitectureV1, FacetHeader, QuantizerV1, Sink, Status, Text};
+use serde::Serialize;
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -57,6 +60,13 @@ fn required<'a>(text: Text, argument: &str) -> Result<&'a str, Error> {
         .ok_or_else(|| Error::failed(format!("{argument} is null or not UTF-8")))
 }
 
+/// Writes a value as JSON.
+fn write_json(sink: Sink, value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_vec(value).map_err(|e| Error::failed(e.to_string()))?;
+    crate::wire::write(sink, &text);
+    Ok(())
+}
+
 /// The facet of architecture `T`.
 pub(crate) const fn architecture<T: Architecture>() -> &'static ArchitectureV1 {
     extern "C" fn build<T: Architecture>(checkpoint: Text, graph: Sink, error: Sink) -> Status {
@@ -85,9 +95,7 @@ pub(crate) const fn quantizer<T: Quantizer>() -> &'static QuantizerV1 {
         fence("plan", error, || {
             let request = serde_json::from_str(required(request, "request")?)
                 .map_err(|e| Error::invalid(format!("quantize request: {e}")))?;
-            let made = serde_json::to_vec(&T::plan(&request)?);
-            crate::wire::write(plan, &made.map_err(|e| Error::failed(e.to_string()))?);
-            Ok(())
+            write_json(plan, &T::plan(&request)?)
         })
     }
     const { &QuantizerV1 { header: FacetHeader::of::<QuantizerV1>(), plan: plan::<T> } }

@@ -1,6 +1,7 @@
 //! The suite of architecture plugins: graphs that are valid, repeatable and honest about what is
 //! missing.
 
+use crate::fail;
 use crate::mutation::mutations;
 use plugin_api::{Architecture, CheckpointInfo, CheckpointView, Error, Graph};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -48,11 +49,6 @@ fn valid_graph<T: Architecture>(info: &CheckpointInfo) -> Graph {
     let second = build::<T>(info).expect("it was built before");
     assert!(second == graph, "two builds of {} differ: keep no state, iterate no map", T::NAME);
     graph
-}
-
-#[expect(clippy::panic, reason = "a suite tells the test what is wrong")]
-fn fail(what: &str) -> ! {
-    panic!("{what}")
 }
 
 fn missing_tensors_are_named<T: Architecture>(info: &CheckpointInfo, graph: &Graph) {

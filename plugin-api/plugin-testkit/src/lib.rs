@@ -22,6 +22,13 @@
 mod architecture;
 mod checkpoint;
 mod mutation;
+mod tools;
 
 pub use architecture::architecture;
 pub use checkpoint::DecoderCheckpoint;
+pub use tools::{call_tool, tools};
+
+#[expect(clippy::panic, reason = "a suite tells the test what is wrong")]
+fn fail(what: &str) -> ! {
+    panic!("{what}")
+}

@@ -1,4 +1,4 @@
-//! Faults that strike when a provider is used: a panic while a graph is built, a panic in a kernel.
+//! Faults that strike when a provider is used: a panic while a graph is built, in a kernel, in a tool.
 //!
 //! The providers are registered with the SDK, so what is tried is the fence authors get.
 
@@ -6,11 +6,13 @@ use crate::name::{fault, plugin};
 use plugin_api::plugin_abi::MatmulTileV1;
 use plugin_api::{
     Architecture, CheckpointView, Compute, ComputeSession, Dtype, Error, Graph, MemoryEstimate,
-    SessionOptions, StepBatch,
+    SessionOptions, StepBatch, ToolAnswer, ToolCall, ToolOffer, Tools,
 };
+use serde_json::{Map, Value, json};
 
 plugin_api::register!(architecture: Fixed);
 plugin_api::register!(compute: Idle);
+plugin_api::register!(tools: Parrot);
 plugin_api::register!(quantization "faulty": [Q80]);
 
 struct Fixed;
@@ -22,7 +24,7 @@ impl Architecture for Fixed {
     /// The smallest graph there is, under the name of the plugin.
     fn build(_: &CheckpointView) -> Result<Graph, Error> {
         assert!(fault() != "panic_build", "a layer\nis missing");
-        let graph = serde_json::json!({
+        let graph = json!({
             "opset": plugin_api::graph::OPSET.to_string(),
             "architecture": plugin(),
             "vocab_size": 4,
@@ -63,6 +65,33 @@ impl ComputeSession for Idle {
 
     fn copy_blocks(&mut self, _: &[u32], _: &[u32]) -> Result<(), Error> {
         Ok(())
+    }
+}
+
+/// A tool that repeats its arguments to everybody: as progress, log, question and result.
+struct Parrot;
+
+impl Tools for Parrot {
+    const NAME: &'static str = "parrot";
+
+    fn offer() -> Result<ToolOffer, Error> {
+        let repeat = json!({
+            "name": "repeat", "description": "Repeats.", "inputSchema": {"type": "object"},
+        });
+        Ok(ToolOffer { tools: vec![repeat], ..ToolOffer::default() })
+    }
+
+    fn call(
+        name: &str,
+        arguments: &Map<String, Value>,
+        call: &ToolCall<'_>,
+    ) -> Result<ToolAnswer, Error> {
+        assert!(fault() != "panic_tool", "{name}: a feather\nis missing");
+        let said = Value::Object(arguments.clone());
+        call.progress(1.0, Some(2.0), &said.to_string());
+        call.log(plugin_api::LogLevel::Warning, &said);
+        let answer = call.ask("roots/list", &said)?;
+        Ok(ToolAnswer::structured(json!({"answer": answer, "cancelled": call.is_cancelled()})))
     }
 }
 

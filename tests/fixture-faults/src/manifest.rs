@@ -24,6 +24,7 @@ fn edited(mut manifest: Manifest, fault: &str) -> Manifest {
     let kind = match fault {
         "panic_matmul" | "claims_more" => "quantization",
         "no_profile" | "missing_profile" => "compute",
+        "tools" | "panic_tool" => "tool",
         _ => "architecture",
     };
     manifest.providers.retain(|provider| provider.kind == kind);

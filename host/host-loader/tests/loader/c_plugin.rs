@@ -6,8 +6,8 @@ use host_loader::PluginState;
 use plugin_abi::{
     ABI_MAJOR, ABI_MINOR, ArchitectureV1, Bytes, ComputeV1, DtypeLookupV1, DtypeV1, Facet,
     FacetHeader, FormatV1, MAGIC, MatmulTileV1, PluginRoot, ProfileV1, ProgressV1, QuantizationV1,
-    QuantizerV1, RowSourceV1, SessionOptionsV1, Sink, Span32, Status, StepBatchV1, Text, WeightV1,
-    WriterV1,
+    QuantizerV1, RowSourceV1, SessionOptionsV1, Sink, Span32, Status, StepBatchV1, Text,
+    ToolCallerV1, ToolV1, WeightV1, WriterV1,
 };
 use plugin_api::{CheckpointInfo, Scheme};
 use std::mem::offset_of;
@@ -125,8 +125,13 @@ fn facets(mut facts: Facts) -> Facts {
     facts.facet::<ProfileV1>("HOST_PROFILE_V1");
     facts.facet::<QuantizerV1>("HOST_QUANTIZER_V1");
     facts.facet::<WriterV1>("HOST_WRITER_V1");
+    facts.facet::<ToolV1>("HOST_TOOL_V1");
     layout!(facts, "host_quantizer_v1": QuantizerV1 { header, plan });
     layout!(facts, "host_writer_v1": WriterV1 { header, write });
+    layout!(facts, "host_tool_v1": ToolV1 { header, version, list, call });
+    layout!(facts, "host_tool_caller_v1": ToolCallerV1 {
+        context, progress, log, cancelled, ask
+    });
     layout!(facts, "host_architecture_v1": ArchitectureV1 { header, build });
     layout!(facts, "host_format_v1": FormatV1 {
         header, probe, open, describe, tensor, read_rows, asset, release_pages, close

@@ -53,10 +53,10 @@ fn what_a_library_prints_is_no_report_and_stops_nobody() {
 
 #[test]
 fn another_abi_is_refused_with_both_versions() {
-    let words = ["plugin ABI 99.3, this host has 0.3", "rebuild the host"];
+    let words = ["plugin ABI 99.4, this host has 0.4", "rebuild the host"];
     refused("wrong_major", &words);
-    refused("newer_abi", &["plugin ABI 0.10, this host has 0.3", "rebuild the host"]);
-    refused("older_abi", &["plugin ABI 0.0, this host has 0.3", "rebuild the plugin"]);
+    refused("newer_abi", &["plugin ABI 0.11, this host has 0.4", "rebuild the host"]);
+    refused("older_abi", &["plugin ABI 0.0, this host has 0.4", "rebuild the plugin"]);
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_fault_says_the_same_when_one_file_is_checked() {
     let file = folder.write("lone", &with_fault("wrong_major"));
     let report = folder.loader().check(&file);
     assert_eq!(report.state, PluginState::Refused);
-    assert!(report.reason.is_some_and(|reason| reason.contains("99.3")));
+    assert!(report.reason.is_some_and(|reason| reason.contains("99.4")));
     let report = folder.loader().check(&folder.add("good"));
     assert_eq!((report.state, report.name.as_str()), (PluginState::Loaded, "fixture"));
 }

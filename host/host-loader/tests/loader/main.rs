@@ -15,3 +15,4 @@ mod memory;
 mod rescan;
 mod routing;
 mod switching;
+mod tools;

@@ -9,6 +9,8 @@ use rmcp::model::{CustomRequest, ServerRequest};
 use rmcp::service::{Peer, ServiceError};
 use serde_json::Value;
 
+use super::convert;
+
 /// The client of a session.
 pub(super) struct Session {
     peer: Peer<RoleServer>,
@@ -17,6 +19,19 @@ pub(super) struct Session {
 impl Session {
     pub(super) fn client(peer: &Peer<RoleServer>) -> Arc<dyn Client> {
         Arc::new(Self { peer: peer.clone() })
+    }
+}
+
+impl Session {
+    /// A client is asked nothing that it did not say it can do. What stands before the slash of a
+    /// method is the name of a capability.
+    fn check(&self, method: &str) -> Result<(), ToolError> {
+        let needed = method.split('/').next().unwrap_or_default();
+        let declared = self.peer.peer_info().map(|info| info.capabilities.clone());
+        if convert::capabilities(declared).contains_key(needed) {
+            return Ok(());
+        }
+        Err(ToolError::MissingCapability(needed.to_owned()))
     }
 }
 
@@ -30,6 +45,7 @@ impl Client for Session {
     fn ask<'a>(&'a self, method: &'a str, params: Value) -> Answer<'a, Value> {
         let params = Some(params).filter(|params| !params.is_null());
         Box::pin(async move {
+            self.check(method)?;
             let request = ServerRequest::CustomRequest(CustomRequest::new(method, params));
             let result = self.peer.send_request(request).await.map_err(failed)?;
             serde_json::to_value(result).map_err(|error| ToolError::Protocol {

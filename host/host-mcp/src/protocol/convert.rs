@@ -5,19 +5,22 @@ use std::sync::Arc;
 
 use host_tools::{Annotations, Map, ToolError, ToolOutcome};
 use rmcp::model::{
-    CallToolResponse, CallToolResult, CompleteResult, ErrorCode, ErrorData, GetPromptResponse,
-    GetPromptResult, InputRequiredResult, MetaObject, PaginatedRequestParams, Prompt,
-    PromptArgument, ReadResourceResponse, ReadResourceResult, Resource, ResourceTemplate, Tool,
-    ToolAnnotations,
+    CallToolResponse, CallToolResult, ClientCapabilities, CompleteResult, ErrorCode, ErrorData,
+    GetPromptResponse, GetPromptResult, InputRequiredResult, MetaObject, PaginatedRequestParams,
+    Prompt, PromptArgument, ReadResourceResponse, ReadResourceResult, Resource, ResourceTemplate,
+    ResultType, Tool, ToolAnnotations,
 };
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Most entries of a page of a list.
 const PAGE_ENTRIES: usize = 100;
 
 /// What marks a result that wants more from the client first.
 const INPUT_REQUIRED: &str = "input_required";
+
+/// What marks a result that is one; the library takes it off for clients that do not know it.
+const COMPLETE: Option<ResultType> = Some(ResultType::COMPLETE);
 
 /// How long a list may be taken for fresh, in milliseconds.
 pub(super) const LIST_TTL_MS: u64 = 5_000;
@@ -110,6 +113,14 @@ fn meta(meta: &Map) -> Option<MetaObject> {
     (!meta.is_empty()).then(|| MetaObject(meta.clone()))
 }
 
+/// What a client declared that it can do.
+pub(super) fn capabilities(declared: Option<ClientCapabilities>) -> Map {
+    match serde_json::to_value(declared) {
+        Ok(Value::Object(capabilities)) => capabilities,
+        _ => Map::new(),
+    }
+}
+
 /// The answer to a call. A call that came to nothing is a result that says why, so that the model
 /// behind the client reads it; only what is no call of a tool at all is an error of the protocol.
 pub(super) fn tool_response(
@@ -117,10 +128,12 @@ pub(super) fn tool_response(
 ) -> Result<CallToolResponse, ErrorData> {
     let outcome = match done {
         Ok(outcome) => outcome,
-        Err(error @ (ToolError::Unknown { .. } | ToolError::Cancelled)) => return Err(code(error)),
-        Err(ToolError::Protocol { code, message, data }) => {
-            return Err(ErrorData::new(ErrorCode(code), message, data));
-        }
+        Err(
+            error @ (ToolError::Unknown { .. }
+            | ToolError::Cancelled
+            | ToolError::MissingCapability(_)
+            | ToolError::Protocol { .. }),
+        ) => return Err(code(error)),
         Err(error) => ToolOutcome::failure(error.to_string()),
     };
     if let Some(mut wanted) = outcome.input_required {
@@ -149,16 +162,19 @@ pub(super) fn read_response(
         }
         Ok(value) => {
             let mut result: ReadResourceResult = read(value)?;
+            result.result_type = COMPLETE;
             // What a resource says may change at any time, and may be for this caller only.
             result.ttl_ms = Some(0);
             result.cache_scope = Some(rmcp::model::CacheScope::Private);
             Ok(result.into())
         }
-        Err(error @ ToolError::Unknown { .. }) => {
-            Err(ErrorData::resource_not_found(error.to_string(), None))
-        }
+        Err(ToolError::Unknown { kind, name }) => Err(unknown_resource(kind, &name)),
         Err(error) => Err(code(error)),
     }
+}
+
+pub(super) fn unknown_resource(kind: &str, uri: &str) -> ErrorData {
+    ErrorData::resource_not_found(format!("unknown {kind}: {uri}"), Some(json!({ "uri": uri })))
 }
 
 pub(super) fn prompt_response(
@@ -166,12 +182,18 @@ pub(super) fn prompt_response(
 ) -> Result<GetPromptResponse, ErrorData> {
     match done.map_err(code)? {
         value if is_input_required(&value) => Ok(GetPromptResponse::InputRequired(read(value)?)),
-        value => Ok(read::<GetPromptResult>(value)?.into()),
+        value => {
+            let mut result: GetPromptResult = read(value)?;
+            result.result_type = COMPLETE;
+            Ok(result.into())
+        }
     }
 }
 
 pub(super) fn completion(done: Result<Value, ToolError>) -> Result<CompleteResult, ErrorData> {
-    read(done.map_err(code)?)
+    let mut result: CompleteResult = read(done.map_err(code)?)?;
+    result.result_type = COMPLETE;
+    Ok(result)
 }
 
 fn is_input_required(value: &Value) -> bool {
@@ -189,8 +211,13 @@ fn code(error: ToolError) -> ErrorData {
         ToolError::Protocol { code, message, data } => {
             ErrorData::new(ErrorCode(code), message, data)
         }
+        ToolError::MissingCapability(name) => {
+            let required = json!({ "requiredCapabilities": { name: {} } });
+            ErrorData::new(ErrorCode::MISSING_REQUIRED_CLIENT_CAPABILITY, message, Some(required))
+        }
         ToolError::RateLimited { .. }
         | ToolError::Unavailable { .. }
+        | ToolError::Failed { .. }
         | ToolError::Timeout { .. }
         | ToolError::Cancelled => ErrorData::internal_error(message, None),
     }

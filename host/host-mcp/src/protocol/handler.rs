@@ -105,6 +105,7 @@ impl Handler {
             caller,
             cancel,
             notifier: hearing.notifier(),
+            capabilities: convert::capabilities(context.client_capabilities()),
             client: (!is_modern).then(|| Session::client(&context.peer)),
             input,
         };
@@ -282,8 +283,7 @@ impl ServerHandler for Handler {
         let is_in_family =
             || catalog.resource_templates.iter().any(|family| family.may_hold(&request.uri));
         if !is_listed && !is_in_family() {
-            let message = format!("unknown resource: {}", request.uri);
-            return Err(ErrorData::resource_not_found(message, None));
+            return Err(convert::unknown_resource("resource", &request.uri));
         }
         let mut subscribed = self.subscribed();
         if subscribed.len() >= SUBSCRIPTIONS_MAX && !subscribed.contains(&request.uri) {
@@ -340,10 +340,11 @@ impl ServerHandler for Handler {
     async fn on_custom_request(
         &self,
         request: CustomRequest,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
+        let is_gone = is_modern(&context) && envelope::is_removed(&request.method);
         // A method that is known comes here when its parameters could not be read.
-        if envelope::known(&request.method) != "other" {
+        if envelope::known(&request.method) != "other" && !is_gone {
             let message = format!("the parameters of {} could not be read", request.method);
             return Err(ErrorData::invalid_params(message, None));
         }

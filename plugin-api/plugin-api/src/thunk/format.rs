@@ -2,7 +2,7 @@
 //!
 //! A checkpoint travels as a boxed pointer; the host gives it back to `close` exactly once.
 
-use super::{fence, required};
+use super::{fence, required, write_json};
 use crate::{Checkpoint, Error, Format};
 use plugin_abi::{Bytes, CheckpointV1, FacetHeader, FormatV1, Sink, Status, Text};
 use std::panic::catch_unwind;
@@ -61,12 +61,7 @@ extern "C" fn open<T: Format>(text: Text, out: *mut CheckpointV1, error: Sink) -
 }
 
 extern "C" fn describe<T: Format>(handle: CheckpointV1, json: Sink, error: Sink) -> Status {
-    fence("describe", error, || {
-        let info = checkpoint::<T>(handle)?.info();
-        let text = serde_json::to_vec(info).map_err(|e| Error::failed(e.to_string()))?;
-        crate::wire::write(json, &text);
-        Ok(())
-    })
+    fence("describe", error, || write_json(json, checkpoint::<T>(handle)?.info()))
 }
 
 extern "C" fn tensor<T: Format>(

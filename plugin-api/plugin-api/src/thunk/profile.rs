@@ -1,10 +1,9 @@
 //! Thunks of `profile/1`, over the sessions that `compute/1` of the same provider made.
 
 use super::compute::session;
-use super::fence;
-use crate::{Compute, Error, ProfiledSession};
+use super::{fence, write_json};
+use crate::{Compute, ProfiledSession};
 use plugin_abi::{ComputeSessionV1, FacetHeader, ProfileV1, Sink, Status};
-use serde::Serialize;
 
 /// The profiling facet of compute device `T`.
 pub(crate) const fn profile<T: Compute<Session: ProfiledSession>>() -> &'static ProfileV1 {
@@ -16,12 +15,6 @@ pub(crate) const fn profile<T: Compute<Session: ProfiledSession>>() -> &'static 
             limits: limits::<T>,
         }
     }
-}
-
-fn write_json(sink: Sink, value: &impl Serialize) -> Result<(), Error> {
-    let text = serde_json::to_vec(value).map_err(|e| Error::failed(e.to_string()))?;
-    crate::wire::write(sink, &text);
-    Ok(())
 }
 
 extern "C" fn start<T: Compute<Session: ProfiledSession>>(

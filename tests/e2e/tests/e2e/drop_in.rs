@@ -1,9 +1,10 @@
-//! Drop-in: a plugin copied into the folder of a running host serves models without a restart.
+//! Drop-in: a plugin copied into the folder of a running host serves without a restart.
 
 use crate::checkpoint::write_counting_model;
+use crate::mcp_peer::Peer;
 use crate::text;
 use serde_json::{Value, json};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use support::{
     Client, PluginFolder, Scratch, TestHost, cargo, data, dynamic_library, root, target_dir,
 };
@@ -71,11 +72,36 @@ fn a_removed_plugin_serves_no_new_model() {
     complete(&client, "before", &json!("The quick brown fox")).ok();
 }
 
-/// A third party's plugin, built in its own workspace, dropped into a running host.
+/// A third party's plugin, built in its own workspace.
+fn example(name: &str, package: &str) -> PathBuf {
+    let target = target_dir().join("examples");
+    cargo(&root().join("examples").join(name), &target, &["build", "--locked", "--quiet"]);
+    target.join("debug").join(dynamic_library(package))
+}
+
+#[test]
+fn a_third_party_tool_is_called_after_a_rescan() {
+    let file = example("hello-tool", "plugin-hello-tool");
+    let plugins = PluginFolder::with(&[]);
+    let host = TestHost::serve(plugins.path(), &[]);
+    let peer = Peer::modern(host.client(), None);
+    let name = "word_count".to_owned();
+    assert!(!peer.tools().contains(&name));
+    plugins.add_file(&file);
+    rescan(&host.client());
+    assert!(peer.tools().contains(&name));
+    let counted = peer.call("word_count", &json!({"text": "one two\nthree"}));
+    assert_eq!(*counted.structured(), json!({"words": 3, "lines": 2, "characters": 13}));
+    let refused = peer.call("word_count", &json!({"words": "one"}));
+    assert_eq!(refused.result()["isError"], true, "its schema holds: {refused:?}");
+    plugins.remove("hello-tool");
+    rescan(&host.client());
+    assert!(!peer.tools().contains(&name));
+}
+
 #[test]
 fn a_third_party_architecture_answers_after_a_rescan() {
-    let target = target_dir().join("hello-arch");
-    cargo(&root().join("examples/hello-arch"), &target, &["build", "--locked", "--quiet"]);
+    let file = example("hello-arch", "plugin-hello");
     let plugins = PluginFolder::with(&["cpu", "safetensors"]);
     let host = TestHost::serve(plugins.path(), &[]);
     let client = host.client();
@@ -83,7 +109,7 @@ fn a_third_party_architecture_answers_after_a_rescan() {
     write_counting_model(scratch.path(), "HelloForCausalLM");
     let refused = load(&client, "hello", scratch.path());
     assert!(refused.body.contains("HelloForCausalLM"), "{}", refused.body);
-    plugins.add_file(&target.join("debug").join(dynamic_library("plugin-hello")));
+    plugins.add_file(&file);
     rescan(&client);
     load(&client, "hello", scratch.path()).ok();
     let answer = complete(&client, "hello", &json!([300])).ok();

@@ -24,6 +24,7 @@ mod null_compute;
 mod operating;
 #[cfg(unix)]
 mod page;
+mod plugin_tools;
 mod profile;
 mod quantize;
 mod reference_models;

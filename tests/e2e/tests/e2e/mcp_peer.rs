@@ -16,6 +16,7 @@ pub(crate) struct Peer {
     version: String,
     session: Option<String>,
     key: Option<String>,
+    capabilities: Value,
 }
 
 /// An answer: the message with the id of the request, and what came before it.
@@ -49,7 +50,8 @@ impl Peer {
     /// A client of the revision without sessions.
     pub(crate) fn modern(client: Client, key: Option<&str>) -> Self {
         let key = key.map(str::to_owned);
-        Self { client, path: "/mcp", version: MODERN.to_owned(), session: None, key }
+        let (version, capabilities) = (MODERN.to_owned(), json!({}));
+        Self { client, path: "/mcp", version, session: None, key, capabilities }
     }
 
     /// A client of an older revision, which has begun a session.
@@ -74,6 +76,11 @@ impl Peer {
     pub(crate) fn at(mut self, path: &'static str) -> Self {
         self.path = path;
         self
+    }
+
+    /// The same with other capabilities, for revisions that tell them with each request.
+    pub(crate) fn able(self, capabilities: Value) -> Self {
+        Self { capabilities, ..self }
     }
 
     pub(crate) fn session(&self) -> &str {
@@ -105,7 +112,8 @@ impl Peer {
     pub(crate) fn body(&self, method: &str, mut params: Value) -> Value {
         if self.version == MODERN {
             params["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!(MODERN);
-            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] = json!({});
+            params["_meta"]["io.modelcontextprotocol/clientCapabilities"] =
+                self.capabilities.clone();
         }
         json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
     }

@@ -130,6 +130,10 @@ fn bad_messages_get_the_codes_of_the_specification() {
     assert_eq!(legacy.request("no/such", json!({})).code(), -32601);
     let unknown = modern.request("no/such", json!({}));
     assert_eq!((unknown.status, unknown.code()), (404, -32601));
+    for removed in ["ping", "logging/setLevel", "resources/subscribe", "resources/unsubscribe"] {
+        let refused = modern.request(removed, json!({}));
+        assert_eq!((refused.status, refused.code()), (404, -32601), "{removed}");
+    }
     for peer in [&legacy, &modern] {
         assert_eq!(peer.call("no_such", &json!({})).code(), -32602);
         assert_eq!(peer.request("tools/list", json!({"cursor": "x"})).code(), -32602);

@@ -15,7 +15,7 @@ const MEDIAN_LINES_MAX: usize = 200;
 /// Production lines of a whole architecture plugin.
 const ARCHITECTURE_LINES_MAX: usize = 250;
 /// Production lines of the boundary, `plugin-abi` and `plugin-api` together.
-const BOUNDARY_LINES_MAX: usize = 5000;
+const BOUNDARY_LINES_MAX: usize = 5300;
 
 /// Files that may be longer, with the reason (data tables and kernels).
 const LONGER: &[(&str, &str)] = &[];

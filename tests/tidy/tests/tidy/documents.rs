@@ -21,6 +21,7 @@ const PROMISED: &[&str] = &[
     "docs/operating/flags.md",
     "docs/performance.md",
     "docs/plugin-guide/first-plugin.md",
+    "docs/plugin-guide/tools.md",
 ];
 
 #[test]

@@ -1,6 +1,6 @@
-//! What a server's things are called here.
+//! What things from elsewhere are called here.
 //!
-//! `PREFIX__tool`: the prefix comes from the configuration and never from the server, so no server
+//! `PREFIX__tool` for those of a server: the prefix comes from the configuration and never from the server, so no server
 //! can take another's name, nor one of the host, which has no `__`. Clients disagree about the
 //! letters of a name; what is outside the smallest alphabet, or too long, is shortened and gets a
 //! few digits of its hash, so that two such names stay two.
@@ -18,10 +18,10 @@ const NAME_CHARS_MAX: usize = 64;
 const KEPT_CHARS: usize = 40;
 
 /// Between a prefix and the name that follows it.
-pub(super) const SEPARATOR: &str = "__";
+pub(crate) const SEPARATOR: &str = "__";
 
 /// The name of a tool or prompt here; none if it may not be offered under its own.
-pub(super) fn name(names: &Names, original: &str) -> Option<String> {
+pub(crate) fn name(names: &Names, original: &str) -> Option<String> {
     let (prefix, custom) = match names {
         Names::Prefix(prefix) => (Some(prefix), None),
         Names::Custom(map, prefix) => (Some(prefix), map.get(original)),
@@ -39,7 +39,7 @@ pub(super) fn name(names: &Names, original: &str) -> Option<String> {
 }
 
 /// The address of a resource here.
-pub(super) fn uri(names: &Names, original: &str) -> String {
+pub(crate) fn uri(names: &Names, original: &str) -> String {
     match names {
         Names::Flat => original.to_owned(),
         Names::Prefix(prefix) | Names::Custom(_, prefix) => format!("{prefix}+{original}"),
