@@ -3,11 +3,11 @@
 //! Plain shapes that are made by hand from the inner types, so that those can change without the
 //! wire noticing. Nothing here reads a request.
 
+mod agent;
+
 use axum::http::{HeaderName, HeaderValue, header};
 use host_generation::{FinishReason, TokenPiece, ToolCallDelta as CallDelta};
 use serde::Serialize;
-
-mod agent;
 
 pub(crate) use self::agent::{AgentReport, ToolCallProgress};
 use crate::ids::random_id;

@@ -11,6 +11,7 @@ use host_tools::agent::{Ending, Stop};
 use tokio::sync::mpsc;
 
 use super::AgentJob;
+use super::answer::Shape;
 use super::session::Client;
 use crate::error::ApiError;
 use crate::limits::AGENT_EVENTS_MAX;
@@ -41,10 +42,13 @@ pub(super) struct Outcome {
     pub(super) tokens: TokenCounts,
 }
 
+/// A loop on its way to its last event.
+type Run = Pin<Box<dyn Future<Output = Event> + Send>>;
+
 /// A loop and its events.
 pub(super) struct AgentStream {
     /// None once it has ended.
-    run: Option<Pin<Box<dyn Future<Output = Event> + Send>>>,
+    run: Option<Run>,
     events: mpsc::Receiver<Event>,
     first: VecDeque<Event>,
     last: Option<Event>,
@@ -52,7 +56,7 @@ pub(super) struct AgentStream {
 
 impl AgentStream {
     /// Begins nothing before it is read.
-    pub(super) fn new(job: AgentJob) -> (Self, super::answer::Shape) {
+    pub(super) fn new(job: AgentJob) -> (Self, Shape) {
         let AgentJob { generator, prompt, request, agent, head, form, delivery } = job;
         let (sender, events) = mpsc::channel(AGENT_EVENTS_MAX);
         let mut conversation = prompt.messages.clone();
@@ -63,9 +67,10 @@ impl AgentStream {
                 Ok(ending) => Event::Ended(Box::new(outcome(ending, &client))),
             }
         };
-        let run = Some(Box::pin(Meter::current().measure(run)) as Pin<Box<_>>);
-        let stream = Self { run, events, first: VecDeque::new(), last: None };
-        (stream, super::answer::Shape { head, form, delivery })
+        // Tokens are charged to the request, whoever reads the answer.
+        let run: Run = Box::pin(Meter::current().measure(run));
+        let stream = Self { run: Some(run), events, first: VecDeque::new(), last: None };
+        (stream, Shape { head, form, delivery })
     }
 
     /// Waits for the first event, so that what is refused at once gets a status of its own.
