@@ -16,7 +16,7 @@ use host_tools::agent::{Agent, Permission};
 use host_tools::{Glob, ToolRegistry};
 
 pub(crate) use self::answer::respond;
-pub(crate) use self::request::{Wanted, wanted};
+pub(crate) use self::request::{offered, shown, wanted};
 use crate::answer::{Delivery, Head};
 use crate::chat::ChatForm;
 

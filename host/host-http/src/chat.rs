@@ -55,18 +55,19 @@ fn prepare(state: &AppState, bytes: &[u8], caller: Option<&Caller>) -> Result<Pr
     let fields = Fields::of_request(&object);
     let delivery = sampling::delivery(&fields)?;
     let form = ChatForm { logprobs: logprobs(&fields)?.is_some() };
-    let Some(mut wanted) = agent::wanted(state.options().agent.as_ref(), &fields, caller)? else {
+    let Some(mut agent) = agent::wanted(state.options().agent.as_ref(), &fields, caller)? else {
         let (stream, head) = submit(state, &fields, ID_PREFIX)?;
         return Ok(Prepared::Plain(Job { stream, head, form, delivery }));
     };
     let generator = state.generator(fields.text("model")?)?;
-    wanted.fit(generator.limits().sequence_tokens_max());
-    let mut prompt = chat_prompt_with(&fields, wanted.offered())?;
-    prompt.tools = Some(wanted.shown(prompt.tools));
+    agent.limits = agent.limits.within_context(generator.limits().sequence_tokens_max());
+    let offered = agent::offered(&agent);
+    let mut prompt = chat_prompt_with(&fields, offered.clone())?;
+    prompt.tools = Some(agent::shown(&agent, prompt.tools));
     let mut request = request(&generator, &fields, GenerationRequest::default().prompt)?;
-    request.tools = tools::tools(&fields, wanted.offered())?;
+    request.tools = tools::tools(&fields, offered)?;
     request.chat = true;
-    let (agent, head) = (wanted.agent, head(&generator, ID_PREFIX));
+    let head = head(&generator, ID_PREFIX);
     let job = AgentJob { generator, prompt, request, agent, head, form, delivery };
     Ok(Prepared::Agent(Box::new(job)))
 }

@@ -13,32 +13,19 @@ use crate::fields::{Fields, kind};
 use crate::limits::{TOOL_NAME_BYTES_MAX, TOOL_PATTERNS_MAX};
 use crate::tools;
 
-/// A loop that a request asks for.
-#[derive(Debug)]
-pub(crate) struct Wanted {
-    pub(crate) agent: Agent,
+/// Its tools as the generator wants them.
+pub(crate) fn offered(agent: &Agent) -> Vec<Tool> {
+    let tool = |tool: &Arc<host_tools::Tool>| {
+        let parameters = Some(Value::Object((*tool.input_schema).clone()));
+        Tool { name: tool.name.clone(), parameters }
+    };
+    agent.tools.iter().map(tool).collect()
 }
 
-impl Wanted {
-    /// Leaves room for an answer beside results, in a context of so many tokens.
-    pub(crate) fn fit(&mut self, tokens: usize) {
-        self.agent.limits = self.agent.limits.within_context(tokens);
-    }
-
-    /// The tools as the generator wants them.
-    pub(crate) fn offered(&self) -> Vec<Tool> {
-        let tool = |tool: &Arc<host_tools::Tool>| {
-            let parameters = Some(Value::Object((*tool.input_schema).clone()));
-            Tool { name: tool.name.clone(), parameters }
-        };
-        self.agent.tools.iter().map(tool).collect()
-    }
-
-    /// The tools as chat templates want them, after those of the client.
-    pub(crate) fn shown(&self, own: Option<Value>) -> Value {
-        let own = own.and_then(|own| own.as_array().cloned()).unwrap_or_default();
-        own.into_iter().chain(self.agent.tools.iter().map(|tool| tool.function())).collect()
-    }
+/// Its tools as chat templates want them, after those of the client.
+pub(crate) fn shown(agent: &Agent, own: Option<Value>) -> Value {
+    let own = own.and_then(|own| own.as_array().cloned()).unwrap_or_default();
+    own.into_iter().chain(agent.tools.iter().map(|tool| tool.function())).collect()
 }
 
 /// The loop that a request asks for, or that the operator wants for every chat; none for an answer
@@ -47,13 +34,12 @@ pub(crate) fn wanted(
     options: Option<&AgentOptions>,
     fields: &Fields<'_>,
     caller: Option<&Caller>,
-) -> Result<Option<Wanted>, ApiError> {
-    let patterns = patterns(fields)?;
+) -> Result<Option<Agent>, ApiError> {
+    let asked = patterns(fields)?;
     let rounds = fields.integer("max_tool_rounds", 1..=ROUNDS_MAX as i64)?;
     let permission = permission(fields)?;
     let profile = options.map(|options| &*options.profile).unwrap_or_default();
-    let is_asked = patterns.is_some();
-    let patterns = patterns.unwrap_or_else(|| profile.to_vec());
+    let patterns = asked.as_deref().unwrap_or(profile);
     if patterns.is_empty() || fields.value("tool_choice") == Some(&json!("none")) {
         return Ok(None);
     }
@@ -65,28 +51,24 @@ pub(crate) fn wanted(
         return Err(ApiError::unsupported("n", "n must be 1 with mcp_tools"));
     }
     let caller = Caller { surface: Surface::Agent, ..caller.clone() };
-    let mut offer = Agent::offer(&options.registry, &caller, &patterns);
+    let mut tools = Agent::offer(&options.registry, &caller, patterns);
     // What a model may do is what its requester may do and the operator lets models do.
-    offer.retain(|tool| profile.is_empty() || profile.iter().any(|glob| glob.matches(&tool.name)));
+    tools.retain(|tool| profile.is_empty() || profile.iter().any(|glob| glob.matches(&tool.name)));
     let others: Vec<String> = tools::own(fields)?.into_iter().map(|tool| tool.name).collect();
-    if is_asked {
-        check_names(&offer, &others)?;
-        check_patterns(&offer, &patterns)?;
+    if asked.is_some() {
+        check_names(&tools, &others)?;
+        check_patterns(&tools, patterns)?;
     } else {
-        offer.retain(|tool| !others.contains(&tool.name));
-    }
-    if offer.is_empty() {
-        return Ok(None);
+        tools.retain(|tool| !others.contains(&tool.name));
     }
     let limits = AgentLimits {
         rounds_max: rounds.map_or(ROUNDS_DEFAULT, |rounds| rounds as usize),
         time_max: options.time_max,
         ..AgentLimits::default()
     };
-    let permission = permission.max(options.permission);
-    let registry = options.registry.clone();
-    let agent = Agent { registry, caller, tools: offer, others, permission, limits };
-    Ok(Some(Wanted { agent }))
+    let (registry, permission) = (options.registry.clone(), permission.max(options.permission));
+    let agent = Agent { registry, caller, tools, others, permission, limits };
+    Ok(Some(agent).filter(|agent| !agent.tools.is_empty()))
 }
 
 fn patterns(fields: &Fields<'_>) -> Result<Option<Vec<Glob>>, ApiError> {

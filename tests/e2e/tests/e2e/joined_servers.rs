@@ -10,7 +10,10 @@ use crate::text;
 
 /// A configuration of servers: each a name, the part that it plays and when it misbehaves. Their
 /// processes carry a mark in their environment.
-fn configuration(scratch: &Scratch, servers: &[(&str, &str, &str)]) -> (PathBuf, String) {
+pub(crate) fn configuration(
+    scratch: &Scratch,
+    servers: &[(&str, &str, &str)],
+) -> (PathBuf, String) {
     let mark = format!("{}", scratch.path().display());
     let program = fixture_server();
     let entry = |(name, part, at): &(&str, &str, &str)| {
