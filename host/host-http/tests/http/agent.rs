@@ -401,8 +401,9 @@ async fn a_client_that_leaves_takes_the_calls_with_it() {
     }
     drop(body);
     scene.until_running(0).await;
+    let whole = chat(more);
     tokio::select! {
-        answer = scene.host.post(CHAT, &chat(more)) => unreachable!("{answer:?}"),
+        answer = scene.host.post(CHAT, &whole) => unreachable!("{answer:?}"),
         () = scene.until_running(1) => {}
     }
     scene.until_running(0).await;
