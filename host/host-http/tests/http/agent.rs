@@ -252,7 +252,10 @@ async fn the_host_runs_tools_until_there_is_an_answer() {
         .collect();
     assert_eq!(content, "I look.\n\nAll was said.");
     let usage = &events.last().expect("events").1["usage"];
-    assert_eq!(*usage, whole["usage"], "the sum of all turns");
+    // What was cached is another matter the second time.
+    for count in ["prompt_tokens", "completion_tokens", "total_tokens"] {
+        assert_eq!(usage[count], whole["usage"][count], "the sum of all turns");
+    }
     assert!(usage["prompt_tokens"].as_u64() > Some(200), "{usage}");
     let progress: Vec<_> =
         events.iter().filter(|(name, _)| name == "agentic_tool_call_progress").collect();
@@ -413,9 +416,9 @@ async fn a_client_that_leaves_takes_the_calls_with_it() {
 #[tokio::test]
 async fn tokens_are_those_of_the_whole_answer() {
     let scene = scene(Operator::default(), &two_rounds()).await;
-    let more = json!({"mcp_tools": ["x__*"], "temperature": 0, "max_tokens": 260});
+    let more = json!({"mcp_tools": ["x__*"], "temperature": 0, "max_tokens": 240});
     let whole = scene.host.ok(CHAT, &chat(more)).await;
     assert_eq!(whole["choices"][0]["finish_reason"], "length", "{whole}");
-    assert!(whole["usage"]["completion_tokens"].as_u64() <= Some(260), "{whole}");
+    assert!(whole["usage"]["completion_tokens"].as_u64() <= Some(240), "{whole}");
     assert!(!whole["agentic_tool_calls"].as_array().expect("calls").is_empty());
 }
