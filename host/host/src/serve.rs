@@ -9,7 +9,7 @@ use crate::console::note;
 use crate::house::{House, stop_signal};
 use crate::{Failure, logging};
 use host_http::{AgentOptions, ApiKeys, AppState, HttpOptions, RateLimits, check_bind};
-use host_mcp::McpOptions;
+use host_mcp::{McpOptions, McpServer};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -46,12 +46,7 @@ pub(crate) fn serve(
         let body_bytes_max = own.body_bytes_max.min(http.body_bytes_max);
         let mcp_options = McpOptions { body_bytes_max, sessions_max: http.mcp_sessions_max, ..own };
         let (mcp, joined) = house.mcp_server(&args.served.endpoints, config_file, mcp_options)?;
-        options.agent = Some(AgentOptions {
-            registry: mcp.registry().clone(),
-            profile: args.agent.tools(),
-            permission: args.agent.agent_permission,
-            time_max: args.agent.time_max(),
-        });
+        options.agent = Some(agent_options(args, &mcp));
         let (models, metrics) = (house.models.clone(), house.metrics.clone());
         let state = AppState::new(models, metrics, house.admin(), options);
         let stop = CancellationToken::new();
@@ -88,6 +83,16 @@ pub(crate) fn serve(
         }
         Ok(())
     })
+}
+
+/// What models may call for clients of chats: the tools that clients of MCP find.
+fn agent_options(args: &ServeArgs, mcp: &McpServer) -> AgentOptions {
+    AgentOptions {
+        registry: mcp.registry().clone(),
+        profile: args.agent.tools(),
+        permission: args.agent.agent_permission,
+        time_max: args.agent.time_max(),
+    }
 }
 
 async fn listen(bind: std::net::IpAddr, port: u16, flag: &str) -> Result<TcpListener, Failure> {

@@ -1,7 +1,6 @@
 //! The calls of one turn: each is judged alone, then all that may run do so side by side.
 
 use std::future::poll_fn;
-use std::pin::Pin;
 use std::task::Poll;
 
 use tokio::time::{Instant, timeout_at};
@@ -11,7 +10,7 @@ use super::{
     Agent, AgentCall, AgentLimits, Approval, CallRecord, Permission, Phase, Progress, Session,
     Stop, outcome,
 };
-use crate::{Context, Map, ToolError, ToolOutcome};
+use crate::{Answer, Context, Map, ToolError, ToolOutcome};
 
 /// Calls that run at the same time.
 const PARALLEL_MAX: usize = 8;
@@ -85,8 +84,7 @@ enum Fate {
     Stop,
 }
 
-type Running<'a> =
-    (usize, Pin<Box<dyn Future<Output = Result<ToolOutcome, ToolError>> + Send + 'a>>);
+type Running<'a> = (usize, Answer<'a, ToolOutcome>);
 
 /// A call on its way to a record; the result is missing until it has ended.
 struct Slot {
@@ -217,7 +215,7 @@ impl Round<'_> {
         name: &str,
         arguments: Map,
         cancel: &CancellationToken,
-    ) -> Pin<Box<dyn Future<Output = Result<ToolOutcome, ToolError>> + Send + '_>> {
+    ) -> Answer<'_, ToolOutcome> {
         let cancel = cancel.clone();
         let context = Context { cancel, ..Context::new(self.agent.caller.clone()) };
         let name = name.to_owned();
