@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::error::{ApiError, ErrorBody};
 use crate::event_stream::{self, EventWriter, write_data};
 use crate::merge::MergedStream;
-use crate::wire::{self, CompletionDetails, Envelope, PromptDetails, Usage};
+use crate::wire::{self, AgentReport, CompletionDetails, Envelope, PromptDetails, Usage};
 
 /// What an endpoint's answers look like.
 pub(crate) trait Form: Send + Unpin + 'static {
@@ -106,7 +106,7 @@ pub(crate) async fn respond<F: Form>(mut job: Job<F>) -> Result<Response, ApiErr
 
 async fn whole<F: Form>(mut job: Job<F>) -> Result<Response, ApiError> {
     let mut gathered = vec![Gathered::EMPTY; job.stream.choice_count()];
-    let mut usage = Tally::new(&job.stream);
+    let mut usage = Tally::of(&job.stream);
     while let Some(event) = job.stream.next().await {
         match event {
             GenerationEvent::Delta { choice, delta } => gathered[choice].add(delta),
@@ -124,24 +124,21 @@ async fn whole<F: Form>(mut job: Job<F>) -> Result<Response, ApiError> {
 }
 
 fn streamed<F: Form>(job: Job<F>, include_usage: bool) -> Response {
-    let writer = ChunkWriter {
-        usage: Tally::new(&job.stream),
-        opened: vec![false; job.stream.choice_count()],
-        head: job.head,
-        form: job.form,
-        include_usage,
-    };
+    let mut writer = ChunkWriter::new(job.head, job.form, include_usage, job.stream.choice_count());
+    writer.set_usage(Tally::of(&job.stream));
     event_stream::streamed(job.stream, writer)
 }
 
 /// The answer as chunks.
-struct ChunkWriter<F> {
+pub(crate) struct ChunkWriter<F> {
     head: Head,
     form: F,
     include_usage: bool,
     usage: Tally,
     /// Which choices have had their opening.
     opened: Vec<bool>,
+    /// What chunks tell of tools that were run, from when that is known on.
+    agent: Option<AgentReport>,
 }
 
 impl<F: Form> EventWriter for ChunkWriter<F> {
@@ -154,8 +151,7 @@ impl<F: Form> EventWriter for ChunkWriter<F> {
             }
             GenerationEvent::Finished { choice, reason, tokens, .. } => {
                 self.usage.add(choice, tokens);
-                self.open(choice, out);
-                self.write_chunk(&[F::closing(choice, reason)], out);
+                self.close(choice, reason, out);
             }
             GenerationEvent::Failed { error, .. } => {
                 write_data(&ErrorBody { error: &ApiError::from(error) }, out);
@@ -167,14 +163,33 @@ impl<F: Form> EventWriter for ChunkWriter<F> {
         if self.include_usage {
             let usage = Some(Some(self.usage.usage()));
             let choices: &[F::Chunk] = &[];
-            write_data(&self.head.envelope(F::CHUNK_OBJECT, choices, usage), out);
+            self.write_envelope(choices, usage, out);
         }
         out.extend_from_slice(b"data: [DONE]\n\n");
     }
 }
 
 impl<F: Form> ChunkWriter<F> {
-    fn open(&mut self, choice: usize, out: &mut Vec<u8>) {
+    pub(crate) fn new(head: Head, form: F, include_usage: bool, choices: usize) -> Self {
+        let (usage, opened) = (Tally::new(0, choices), vec![false; choices]);
+        Self { head, form, include_usage, usage, opened, agent: None }
+    }
+
+    pub(crate) fn set_usage(&mut self, usage: Tally) {
+        self.usage = usage;
+    }
+
+    pub(crate) fn set_agent(&mut self, agent: AgentReport) {
+        self.agent = Some(agent);
+    }
+
+    /// Ends a choice.
+    pub(crate) fn close(&mut self, choice: usize, reason: FinishReason, out: &mut Vec<u8>) {
+        self.open(choice, out);
+        self.write_chunk(&[F::closing(choice, reason)], out);
+    }
+
+    pub(crate) fn open(&mut self, choice: usize, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.opened[choice], true)
             && let Some(chunk) = F::opening(choice)
         {
@@ -185,12 +200,23 @@ impl<F: Form> ChunkWriter<F> {
     fn write_chunk(&self, choices: &[F::Chunk], out: &mut Vec<u8>) {
         // With a usage chunk to come, the others say that theirs is not it.
         let usage = self.include_usage.then_some(None);
-        write_data(&self.head.envelope(F::CHUNK_OBJECT, choices, usage), out);
+        self.write_envelope(choices, usage, out);
+    }
+
+    fn write_envelope(
+        &self,
+        choices: &[F::Chunk],
+        usage: Option<Option<Usage>>,
+        out: &mut Vec<u8>,
+    ) {
+        let mut envelope = self.head.envelope(F::CHUNK_OBJECT, choices, usage);
+        envelope.agent = self.agent.as_ref();
+        write_data(&envelope, out);
     }
 }
 
 impl Head {
-    fn envelope<'a, C>(
+    pub(crate) fn envelope<'a, C>(
         &'a self,
         object: &'static str,
         choices: &'a [C],
@@ -204,13 +230,14 @@ impl Head {
             system_fingerprint: &self.fingerprint,
             choices,
             usage,
+            agent: None,
         }
     }
 }
 
 /// Counts the tokens of an answer.
 #[derive(Debug)]
-struct Tally {
+pub(crate) struct Tally {
     prompt: usize,
     completion: usize,
     reasoning: usize,
@@ -220,17 +247,17 @@ struct Tally {
 }
 
 impl Tally {
-    fn new(stream: &MergedStream) -> Self {
-        Self {
-            prompt: stream.prompt_token_count(),
-            completion: 0,
-            reasoning: 0,
-            choices_per_prompt: stream.choices_per_prompt(),
-            cached: BTreeMap::new(),
-        }
+    /// Of an answer of which nothing has come.
+    fn of(stream: &MergedStream) -> Self {
+        Self::new(stream.prompt_token_count(), stream.choices_per_prompt())
     }
 
-    fn add(&mut self, choice: usize, tokens: TokenCounts) {
+    pub(crate) fn new(prompt: usize, choices_per_prompt: usize) -> Self {
+        let cached = BTreeMap::new();
+        Self { prompt, completion: 0, reasoning: 0, choices_per_prompt, cached }
+    }
+
+    pub(crate) fn add(&mut self, choice: usize, tokens: TokenCounts) {
         let TokenCounts { completion, reasoning, cached } = tokens;
         self.completion += completion;
         self.reasoning += reasoning;
@@ -239,7 +266,7 @@ impl Tally {
         *least = cached.min(*least);
     }
 
-    fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         Usage {
             prompt_tokens: self.prompt,
             completion_tokens: self.completion,

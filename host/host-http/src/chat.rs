@@ -4,10 +4,12 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use host_generation::{
     ChatPrompt, Delta, FinishReason, GenerationError, GenerationRequest, Generator, Prompt,
-    TOP_LOGPROBS_MAX, TokenPiece,
+    TOP_LOGPROBS_MAX, TokenPiece, Tool,
 };
+use host_tools::Caller;
 use serde_json::{Map, Value};
 
+use crate::agent::{self, AgentJob};
 use crate::answer::{Form, Gathered, Head, Job, respond};
 use crate::body;
 use crate::error::{ApiError, quote};
@@ -21,6 +23,9 @@ use crate::wire::{
 };
 use crate::{messages, sampling, tools, wire};
 
+/// Ids of answers begin so.
+const ID_PREFIX: &str = "chatcmpl-";
+
 /// How much a model may be told to think.
 pub(crate) const EFFORTS: &[&str] = &["none", "minimal", "low", "medium", "high", "xhigh"];
 
@@ -29,18 +34,42 @@ pub(crate) async fn chat(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<Response, ApiError> {
+    let caller = request.extensions().get::<Caller>().cloned();
     let bytes = body::read(&state, request).await?;
-    let job = body::run_blocking(move || prepare(&state, &bytes)).await?;
-    respond(job).await
+    match body::run_blocking(move || prepare(&state, &bytes, caller.as_ref())).await? {
+        Prepared::Plain(job) => respond(job).await,
+        Prepared::Agent(job) => agent::respond(*job).await,
+    }
 }
 
-fn prepare(state: &AppState, bytes: &[u8]) -> Result<Job<ChatForm>, ApiError> {
+/// An answer about to be made.
+enum Prepared {
+    /// One turn of the model.
+    Plain(Job<ChatForm>),
+    /// As many as it takes, with tools of the host between them.
+    Agent(Box<AgentJob>),
+}
+
+fn prepare(state: &AppState, bytes: &[u8], caller: Option<&Caller>) -> Result<Prepared, ApiError> {
     let object = body::parse(bytes)?;
     let fields = Fields::of_request(&object);
     let delivery = sampling::delivery(&fields)?;
     let form = ChatForm { logprobs: logprobs(&fields)?.is_some() };
-    let (stream, head) = submit(state, &fields, "chatcmpl-")?;
-    Ok(Job { stream, head, form, delivery })
+    let Some(mut agent) = agent::wanted(state.options().agent.as_ref(), &fields, caller)? else {
+        let (stream, head) = submit(state, &fields, ID_PREFIX)?;
+        return Ok(Prepared::Plain(Job { stream, head, form, delivery }));
+    };
+    let generator = state.generator(fields.text("model")?)?;
+    agent.limits = agent.limits.within_context(generator.limits().sequence_tokens_max());
+    let offered = agent::offered(&agent);
+    let mut prompt = chat_prompt_with(&fields, offered.clone())?;
+    prompt.tools = Some(agent::shown(&agent, prompt.tools));
+    let mut request = request(&generator, &fields, GenerationRequest::default().prompt)?;
+    request.tools = tools::tools(&fields, offered)?;
+    request.chat = true;
+    let head = head(&generator, ID_PREFIX);
+    let job = AgentJob { generator, prompt, request, agent, head, form, delivery };
+    Ok(Prepared::Agent(Box::new(job)))
 }
 
 /// Has a conversation answered; the answer's id begins with `id_prefix`.
@@ -53,7 +82,9 @@ pub(crate) fn submit(
     let text = generator.render_chat(&chat_prompt(fields)?)?;
     // The template writes the special tokens itself.
     let prompt = Prompt::Text { text, add_special: false };
-    let request = GenerationRequest { chat: true, ..request(&generator, fields, prompt)? };
+    let tools = tools::tools(fields, Vec::new())?;
+    let request = request(&generator, fields, prompt)?;
+    let request = GenerationRequest { chat: true, tools, ..request };
     start(&generator, request, id_prefix)
 }
 
@@ -75,7 +106,6 @@ fn request(
     let mut request = sampling::request(fields, generator.limits().vocab_size)?;
     request.tokens_max = tokens_max(fields)?;
     request.logprobs = logprobs(fields)?;
-    request.tools = tools::tools(fields)?;
     request.prompt = prompt;
     Ok(request)
 }
@@ -92,6 +122,11 @@ fn start(
 
 /// The conversation of a request, with the tools and the variables that it brings.
 pub(crate) fn chat_prompt(fields: &Fields<'_>) -> Result<ChatPrompt, ApiError> {
+    chat_prompt_with(fields, Vec::new())
+}
+
+/// As [`chat_prompt`], where the host adds tools of its own.
+fn chat_prompt_with(fields: &Fields<'_>, more: Vec<Tool>) -> Result<ChatPrompt, ApiError> {
     if fields.flag("continue_final_message")? {
         let message = "continue_final_message is not supported";
         return Err(ApiError::unsupported("continue_final_message", message));
@@ -100,7 +135,7 @@ pub(crate) fn chat_prompt(fields: &Fields<'_>) -> Result<ChatPrompt, ApiError> {
     let add_generation_prompt =
         fields.value("add_generation_prompt").is_none() || fields.flag("add_generation_prompt")?;
     let messages = messages::messages(fields)?;
-    Ok(ChatPrompt { messages, tools: tools::shown(fields)?, add_generation_prompt, kwargs })
+    Ok(ChatPrompt { messages, tools: tools::shown(fields, more)?, add_generation_prompt, kwargs })
 }
 
 /// Variables that chat templates may know; how much to think is told to them so.
@@ -154,7 +189,7 @@ fn logprobs(fields: &Fields<'_>) -> Result<Option<u8>, ApiError> {
 
 /// The shape of chat answers.
 #[derive(Debug)]
-struct ChatForm {
+pub(crate) struct ChatForm {
     logprobs: bool,
 }
 

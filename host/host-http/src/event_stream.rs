@@ -54,6 +54,32 @@ pub(crate) fn write_data(body: &impl Serialize, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\n\n");
 }
 
+/// Writes an event that has a name.
+pub(crate) fn write_named(name: &str, body: &impl Serialize, out: &mut Vec<u8>) {
+    out.extend_from_slice(format!("event: {name}\n").as_bytes());
+    write_data(body, out);
+}
+
+/// Gathers bytes until there are enough to send, or nothing more comes for now. `step` writes one
+/// event, and says whether it was the last.
+pub(crate) fn gather(
+    ended: &mut bool,
+    mut step: impl FnMut(&mut Vec<u8>) -> Poll<bool>,
+) -> Poll<Option<Result<Bytes, Infallible>>> {
+    let mut out = Vec::new();
+    while !*ended && out.len() < CHUNK_BYTES {
+        match step(&mut out) {
+            Poll::Ready(is_last) => *ended = is_last,
+            Poll::Pending => break,
+        }
+    }
+    match (out.is_empty(), *ended) {
+        (false, _) => Poll::Ready(Some(Ok(out.into()))),
+        (true, true) => Poll::Ready(None),
+        (true, false) => Poll::Pending,
+    }
+}
+
 struct EventStream<W> {
     stream: MergedStream,
     writer: W,
@@ -63,25 +89,20 @@ struct EventStream<W> {
 impl<W: EventWriter> Stream for EventStream<W> {
     type Item = Result<Bytes, Infallible>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut out = Vec::new();
-        while !self.ended && out.len() < CHUNK_BYTES {
-            match self.stream.poll_next(cx) {
-                Poll::Ready(Some(event)) => {
-                    self.ended = matches!(event, GenerationEvent::Failed { .. });
-                    self.writer.write(event, &mut out);
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Self { stream, writer, ended } = self.get_mut();
+        gather(ended, |out| {
+            stream.poll_next(cx).map(|event| match event {
+                Some(event) => {
+                    let is_last = matches!(event, GenerationEvent::Failed { .. });
+                    writer.write(event, out);
+                    is_last
                 }
-                Poll::Ready(None) => {
-                    self.ended = true;
-                    self.writer.write_end(&mut out);
+                None => {
+                    writer.write_end(out);
+                    true
                 }
-                Poll::Pending => break,
-            }
-        }
-        match (out.is_empty(), self.ended) {
-            (false, _) => Poll::Ready(Some(Ok(out.into()))),
-            (true, true) => Poll::Ready(None),
-            (true, false) => Poll::Pending,
-        }
+            })
+        })
     }
 }

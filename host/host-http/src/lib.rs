@@ -9,6 +9,7 @@
 
 mod access;
 mod access_log;
+mod agent;
 mod answer;
 mod anthropic;
 mod base64;
@@ -49,6 +50,7 @@ mod wire;
 
 pub use access::{BindError, check_bind};
 pub use access_log::AccessLog;
+pub use agent::AgentOptions;
 pub use keys::{ApiKeys, KeyFileError};
 pub use rate_limit::RateLimits;
 pub use router::{others_alone, router};

@@ -38,7 +38,10 @@ pub(crate) const MESSAGES_MAX: usize = 4096;
 /// Most tools of a request.
 pub(crate) const TOOLS_MAX: usize = 128;
 
-/// Most bytes of a tool's name.
+/// Most patterns of tools of a request.
+pub(crate) const TOOL_PATTERNS_MAX: usize = 64;
+
+/// Most bytes of a tool's name, and of a pattern of names.
 pub(crate) const TOOL_NAME_BYTES_MAX: usize = 256;
 
 /// Most texts that an answer may be one of.
@@ -55,6 +58,9 @@ pub(crate) const COMPLETION_TOKENS_DEFAULT: usize = 16;
 
 /// Bytes of events gathered before they are sent.
 pub(crate) const CHUNK_BYTES: usize = 8 << 10;
+
+/// Events of an answer with tools that wait to be sent.
+pub(crate) const AGENT_EVENTS_MAX: usize = 32;
 
 /// Most bytes of a request id taken from a client.
 pub(crate) const REQUEST_ID_BYTES_MAX: usize = 128;

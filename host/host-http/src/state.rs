@@ -11,6 +11,7 @@ use host_generation::{Admin, Embedder, Generator, LoadJob, Models, ServedModel, 
 use host_metrics::Metrics;
 
 use crate::access_log::AccessLog;
+use crate::agent::AgentOptions;
 use crate::error::ApiError;
 use crate::keys::ApiKeys;
 use crate::limits::{BODY_BYTES_MAX, CONNECTIONS_MAX, GRACE, HEADER_TIMEOUT};
@@ -25,6 +26,8 @@ pub struct HttpOptions {
     pub rate_limits: RateLimits,
     /// Where each request is written down; none: nowhere.
     pub access_log: Option<AccessLog>,
+    /// The tools that models may call for clients of chats; none: there are none.
+    pub agent: Option<AgentOptions>,
     /// Only this machine can connect, so without a key a request must also name this machine as its
     /// host: a web page that was rebound to this address names another.
     pub loopback_only: bool,
@@ -44,6 +47,7 @@ impl Default for HttpOptions {
             keys: ApiKeys::default(),
             rate_limits: RateLimits::default(),
             access_log: None,
+            agent: None,
             loopback_only: true,
             body_bytes_max: BODY_BYTES_MAX,
             connections_max: CONNECTIONS_MAX,

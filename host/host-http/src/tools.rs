@@ -11,28 +11,37 @@ use crate::error::{ApiError, quote};
 use crate::fields::{Fields, kind};
 use crate::limits::{TOOL_NAME_BYTES_MAX, TOOLS_MAX};
 
-/// The tools to show to the model.
-pub(crate) fn shown(fields: &Fields<'_>) -> Result<Option<Value>, ApiError> {
+/// The client's tools to show to the model; `more` are those that the host adds to them.
+pub(crate) fn shown(fields: &Fields<'_>, more: Vec<Tool>) -> Result<Option<Value>, ApiError> {
     let list = fields.list("tools")?.unwrap_or_default();
-    Ok(tools(fields)?.map(|_| Value::Array(list.to_vec())))
+    Ok(tools(fields, more)?.map(|_| Value::Array(list.to_vec())))
 }
 
-/// The tools that may be called; none if there are none, or if the choice is none of them.
-pub(crate) fn tools(fields: &Fields<'_>) -> Result<Option<Tools>, ApiError> {
+/// The client's tools.
+pub(crate) fn own(fields: &Fields<'_>) -> Result<Vec<Tool>, ApiError> {
     let list = fields.list("tools")?.unwrap_or_default();
-    if list.len() > TOOLS_MAX {
-        let message = format!("tools has {} entries, expected at most {TOOLS_MAX}", list.len());
-        return Err(ApiError::wrong_value("tools", message));
-    }
-    let offered: Vec<Tool> = list
-        .iter()
-        .enumerate()
-        .map(|(index, given)| tool(index, given))
-        .collect::<Result<_, _>>()?;
+    check_count("tools", list.len())?;
+    list.iter().enumerate().map(|(index, given)| tool(index, given)).collect()
+}
+
+/// The tools that may be called, those of the client before `more`; none if there are none, or if
+/// the choice is none of them.
+pub(crate) fn tools(fields: &Fields<'_>, more: Vec<Tool>) -> Result<Option<Tools>, ApiError> {
+    let mut offered = own(fields)?;
+    offered.extend(more);
+    check_count("mcp_tools", offered.len())?;
     let parallel =
         fields.value("parallel_tool_calls").is_none() || fields.flag("parallel_tool_calls")?;
     let choice = choice(fields, &offered)?.filter(|_| !offered.is_empty());
     Ok(choice.map(|choice| Tools { offered: offered.into(), choice, parallel }))
+}
+
+fn check_count(param: &str, found: usize) -> Result<(), ApiError> {
+    if found <= TOOLS_MAX {
+        return Ok(());
+    }
+    let message = format!("{param}: {found} tools, expected at most {TOOLS_MAX}");
+    Err(ApiError::wrong_value(param, message))
 }
 
 fn tool(index: usize, given: &Value) -> Result<Tool, ApiError> {

@@ -3,10 +3,13 @@
 //! Plain shapes that are made by hand from the inner types, so that those can change without the
 //! wire noticing. Nothing here reads a request.
 
+mod agent;
+
 use axum::http::{HeaderName, HeaderValue, header};
 use host_generation::{FinishReason, TokenPiece, ToolCallDelta as CallDelta};
 use serde::Serialize;
 
+pub(crate) use self::agent::{AgentReport, ToolCallProgress};
 use crate::ids::random_id;
 
 /// The header of a JSON answer.
@@ -33,6 +36,9 @@ pub(crate) struct Envelope<'a, C> {
     /// Absent, null, or the figures.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) usage: Option<Option<Usage>>,
+    /// What only answers with tools of the host have.
+    #[serde(flatten)]
+    pub(crate) agent: Option<&'a AgentReport>,
 }
 
 /// Tokens of an answer.

@@ -59,6 +59,11 @@ impl McpServer {
         Self { shared, options }
     }
 
+    /// What it offers, for other surfaces.
+    pub fn registry(&self) -> &ToolRegistry {
+        &self.shared.registry
+    }
+
     /// The routes. Each request must carry a [`Caller`] as an extension: whoever serves the routes
     /// knows who asks. Call it on a tokio runtime.
     pub fn router(&self) -> Router {

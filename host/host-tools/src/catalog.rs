@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{Need, Surface};
 
@@ -92,6 +92,13 @@ impl Tool {
             needs_approval: false,
             meta: Map::new(),
         }
+    }
+
+    /// It as chat templates want tools: OpenAI's form of a function.
+    pub fn function(&self) -> Value {
+        let (name, description, parameters) = (&self.name, &self.description, &*self.input_schema);
+        let function = json!({"name": name, "description": description, "parameters": parameters});
+        json!({"type": "function", "function": function})
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Tools, prompts and resources come from the host itself, from plugins and from joined servers;
 //! each of these is a [`Provider`]. The [`ToolRegistry`] merges them, decides by one policy who may
-//! see and call what, and is asked by the MCP surface and by the agent loop. Types here are plain
-//! data and JSON values: no type of an MCP library is public. It serves nothing itself.
+//! see and call what, and is asked by the MCP surface and by the loop of [`agent`]. Types here are
+//! plain data and JSON values: no type of an MCP library is public. It serves nothing itself.
 
+pub mod agent;
 mod caller;
 mod catalog;
 pub mod config;

@@ -2,6 +2,7 @@
 //!
 //! Help, man pages and the operating guide follow from here. Nothing is computed in this file.
 
+mod agent;
 mod config;
 mod http;
 mod log;
@@ -9,6 +10,7 @@ mod mcp;
 mod models;
 mod servers;
 
+pub(crate) use agent::AgentArgs;
 pub(crate) use config::ConfigCommand;
 pub(crate) use http::HttpArgs;
 pub(crate) use log::{LogArgs, LogFormat};
@@ -169,6 +171,8 @@ pub(crate) struct ServeArgs {
     pub(crate) served: ServedArgs,
     #[command(flatten)]
     pub(crate) http: HttpArgs,
+    #[command(flatten)]
+    pub(crate) agent: AgentArgs,
 }
 
 /// What is served, whatever way it is asked for.
@@ -228,6 +232,13 @@ pub(crate) struct RunArgs {
     /// Text that ends an answer and is not part of it; may be repeated.
     #[arg(long, value_name = "TEXT")]
     pub(crate) stop: Vec<String>,
+    /// Let the model call tools of the servers of `--mcp-config`.
+    #[arg(long, conflicts_with = "raw")]
+    pub(crate) agent: bool,
+    #[command(flatten)]
+    pub(crate) tools: AgentArgs,
+    #[command(flatten)]
+    pub(crate) join: JoinArgs,
     #[command(flatten)]
     pub(crate) plugins: PluginArgs,
     #[command(flatten)]

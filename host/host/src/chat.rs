@@ -7,6 +7,7 @@ pub(crate) mod conversation;
 mod input;
 pub(crate) mod settings;
 
+use crate::agent::Toolbox;
 use crate::args::RunArgs;
 use crate::console::{Printable as _, answer, dim, note};
 use crate::run::chat_request;
@@ -32,12 +33,13 @@ pub(crate) fn chat(
     settings: Settings,
     registry: Arc<Registry>,
     generator: Generator,
+    toolbox: Option<&Toolbox>,
     runtime: &Runtime,
 ) -> Result<(), Failure> {
     check_template(&generator)?;
     let mut reader = LineReader::new()?;
     let conversation = Conversation::new(args.system.as_deref());
-    let mut chat = Chat { args, settings, registry, generator, conversation, runtime };
+    let mut chat = Chat { args, settings, registry, generator, toolbox, conversation, runtime };
     chat.introduce();
     loop {
         let line = match reader.read()? {
@@ -74,6 +76,8 @@ struct Chat<'a> {
     settings: Settings,
     registry: Arc<Registry>,
     generator: Generator,
+    /// Tools that the model may call, if there are any.
+    toolbox: Option<&'a Toolbox>,
     conversation: Conversation,
     runtime: &'a Runtime,
 }
@@ -81,6 +85,9 @@ struct Chat<'a> {
 impl Chat<'_> {
     fn introduce(&self) {
         note(&dim(&format!("{} - {HINT}", self.generator.summary().id.printable())));
+        if let Some(toolbox) = self.toolbox {
+            note(&dim(&toolbox.describe().printable()));
+        }
     }
 
     fn obey(&mut self, command: Command) -> Result<(), Failure> {
@@ -122,25 +129,40 @@ impl Chat<'_> {
         let Some(answer) = self.conversation.reopen() else {
             return Err("there is no message to answer again".into());
         };
-        self.reply().inspect_err(|_| self.conversation.restore(answer))
+        self.reply().inspect_err(|_| self.conversation.extend(answer))
     }
 
     /// Answers the last message.
     fn reply(&mut self) -> Result<(), Failure> {
+        if let Some(toolbox) = self.toolbox {
+            return self.reply_with_tools(toolbox);
+        }
         let request = chat_request(&self.generator, &self.settings, &self.conversation)?;
-        let interrupted = async {
-            // Where signals cannot be had, an answer comes to its own end.
-            if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending().await
-            }
-        };
-        let reply = self.runtime.block_on(reply::print(&self.generator, request, interrupted))?;
+        let reply = reply::print(&self.generator, request, interrupted());
+        let reply = self.runtime.block_on(reply)?;
         answer("\n");
         if reply.reason.is_none() && reply.text.is_empty() {
             return Err("stopped before the first token, so the message is taken back".into());
         }
         note(&dim(&reply.figures(self.generator.limits().sequence_tokens_max())));
         self.conversation.answer(&reply.text);
+        Ok(())
+    }
+
+    /// As [`Chat::reply`], where tools are called on the way.
+    fn reply_with_tools(&mut self, toolbox: &Toolbox) -> Result<(), Failure> {
+        let mut messages = self.conversation.messages();
+        let known = messages.len();
+        let reply = self.runtime.block_on(async {
+            tokio::select! {
+                reply = toolbox.answer(&self.generator, &self.settings, &mut messages) => reply,
+                () = interrupted() => Err("stopped, so the message is taken back".into()),
+            }
+        });
+        answer("\n");
+        let figures = reply?.figures(self.generator.limits().sequence_tokens_max());
+        note(&dim(&figures));
+        self.conversation.extend(messages.split_off(known));
         Ok(())
     }
 
@@ -169,6 +191,14 @@ impl Chat<'_> {
 
     fn count_messages(&self) {
         note(&dim(&format!("{} messages", self.conversation.len())));
+    }
+}
+
+/// Ends when the person at the terminal presses Ctrl-C.
+async fn interrupted() {
+    // Where signals cannot be had, an answer comes to its own end.
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending().await
     }
 }
 

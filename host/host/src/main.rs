@@ -3,6 +3,7 @@
 //! This file only chooses the command; every command is a file of its own. The program contains no
 //! model, kernel or device: those are met at run time, in the plugin folder.
 
+mod agent;
 mod args;
 mod bench;
 mod calibrate;

@@ -5,7 +5,8 @@
 use crate::Failure;
 use crate::console::answer;
 use host_generation::{
-    FinishReason, GenerationEvent, GenerationRequest, GenerationStream, Generator,
+    Delta, FinishReason, GenerationEvent, GenerationRequest, GenerationStream, Generator,
+    ToolCallDelta,
 };
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -14,6 +15,10 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(crate) struct Reply {
     pub(crate) text: String,
+    /// What was thought before, which is not printed.
+    pub(crate) reasoning: String,
+    /// Calls of tools, whole.
+    pub(crate) tool_calls: Vec<ToolCallDelta>,
     /// None where it was interrupted.
     pub(crate) reason: Option<FinishReason>,
     prompt_tokens: usize,
@@ -23,6 +28,32 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// A reply to a prompt of so many tokens, of which nothing has come.
+    fn to(prompt_tokens: usize) -> Self {
+        Self {
+            text: String::new(),
+            reasoning: String::new(),
+            tool_calls: Vec::new(),
+            reason: None,
+            prompt_tokens,
+            tokens: 0,
+            first: Duration::ZERO,
+            total: Duration::ZERO,
+        }
+    }
+
+    fn add(&mut self, delta: Delta) {
+        self.tokens += delta.token_count;
+        self.text.push_str(&delta.text);
+        self.reasoning.push_str(&delta.reasoning);
+        for call in delta.tool_calls {
+            match self.tool_calls.get_mut(call.index) {
+                Some(begun) => begun.arguments.push_str(&call.arguments),
+                None => self.tool_calls.push(call),
+            }
+        }
+    }
+
     /// The figures in one line; a sequence of this model holds `context` tokens.
     pub(crate) fn figures(&self, context: usize) -> String {
         let Self { prompt_tokens, tokens, first, total, .. } = self;
@@ -53,16 +84,7 @@ pub(crate) async fn print(
 ) -> Result<Reply, Failure> {
     let started = Instant::now();
     let mut stream = generator.submit(request)?;
-    let prompt_tokens = stream.prompt_token_count();
-    let zero = Duration::ZERO;
-    let mut reply = Reply {
-        text: String::new(),
-        reason: None,
-        prompt_tokens,
-        tokens: 0,
-        first: zero,
-        total: zero,
-    };
+    let mut reply = Reply::to(stream.prompt_token_count());
     tokio::select! {
         outcome = follow(&mut stream, &mut reply, started) => outcome?,
         () = interrupted => {}
@@ -85,9 +107,9 @@ async fn follow(
                 if reply.tokens == 0 {
                     reply.first = started.elapsed();
                 }
-                reply.tokens += delta.token_count;
-                reply.text.push_str(&delta.text);
-                if !answer(&delta.text) {
+                let is_read = answer(&delta.text);
+                reply.add(delta);
+                if !is_read {
                     break;
                 }
             }
@@ -108,12 +130,11 @@ mod tests {
     #[test]
     fn figures_are_in_one_line() {
         let mut reply = Reply {
-            text: String::new(),
             reason: Some(FinishReason::Stop),
-            prompt_tokens: 30,
             tokens: 21,
             first: Duration::from_millis(40),
             total: Duration::from_millis(2040),
+            ..Reply::to(30)
         };
         let line = "21 tokens, 10.0 tok/s, first token 40 ms, context 51/512";
         assert_eq!(reply.figures(512), line);

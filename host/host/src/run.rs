@@ -2,6 +2,7 @@
 //!
 //! The answer is the only thing on stdout, so that it can be piped.
 
+use crate::agent::Toolbox;
 use crate::args::RunArgs;
 use crate::chat::conversation::Conversation;
 use crate::chat::settings::Settings;
@@ -22,13 +23,32 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         None if stdin().is_terminal() && stdout().is_terminal() => None,
         None => Some(read_prompt()?),
     };
+    let runtime = runtime(args)?;
+    // What is wrong with it is told before the model takes its time.
+    let toolbox = match args.agent {
+        true => Some(runtime.block_on(Toolbox::open(args))?),
+        false => None,
+    };
     let registry = wiring::registry(&args.plugins)?;
     let generator = wiring::start(&registry, &args.load, &args.model)?;
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    match prompt {
-        Some(prompt) => once(&runtime, &generator, &settings, args, prompt),
-        None => chat::chat(args, settings, registry, generator, &runtime),
+    let done = match prompt {
+        Some(prompt) => once(&runtime, &generator, &settings, args, toolbox.as_ref(), prompt),
+        None => chat::chat(args, settings, registry, generator, toolbox.as_ref(), &runtime),
+    };
+    if let Some(toolbox) = toolbox {
+        runtime.block_on(toolbox.close());
     }
+    done
+}
+
+/// Servers are looked after while the terminal's thread waits for a person, so they need threads of
+/// their own.
+fn runtime(args: &RunArgs) -> Result<Runtime, Failure> {
+    let mut builder = match args.agent {
+        true => Builder::new_multi_thread(),
+        false => Builder::new_current_thread(),
+    };
+    Ok(builder.worker_threads(2).enable_all().build()?)
 }
 
 /// Answers one prompt: as a chat message where the model has a chat template, else as plain text.
@@ -37,17 +57,22 @@ fn once(
     generator: &Generator,
     settings: &Settings,
     args: &RunArgs,
+    toolbox: Option<&Toolbox>,
     prompt: String,
 ) -> Result<(), Failure> {
-    let request = if args.raw || !generator.has_chat_template() {
-        settings.request(Prompt::Text { text: prompt, add_special: true })
-    } else {
-        let mut conversation = Conversation::new(args.system.as_deref());
-        conversation.ask(&prompt);
-        chat_request(generator, settings, &conversation)?
-    };
+    let mut conversation = Conversation::new(args.system.as_deref());
+    conversation.ask(&prompt);
     // Ctrl-C ends the program, as it does any other.
-    runtime.block_on(reply::print(generator, request, std::future::pending()))?;
+    if let Some(toolbox) = toolbox {
+        let mut messages = conversation.messages();
+        runtime.block_on(toolbox.answer(generator, settings, &mut messages))?;
+    } else {
+        let request = match args.raw || !generator.has_chat_template() {
+            true => settings.request(Prompt::Text { text: prompt, add_special: true }),
+            false => chat_request(generator, settings, &conversation)?,
+        };
+        runtime.block_on(reply::print(generator, request, std::future::pending()))?;
+    }
     answer("\n");
     Ok(())
 }

@@ -8,8 +8,8 @@ use crate::args::{HttpArgs, LogArgs, ServeArgs};
 use crate::console::note;
 use crate::house::{House, stop_signal};
 use crate::{Failure, logging};
-use host_http::{ApiKeys, AppState, HttpOptions, RateLimits, check_bind};
-use host_mcp::McpOptions;
+use host_http::{AgentOptions, ApiKeys, AppState, HttpOptions, RateLimits, check_bind};
+use host_mcp::{McpOptions, McpServer};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -27,7 +27,7 @@ pub(crate) fn serve(
     check_bind(http.bind, !keys.is_empty(), http.insecure)?;
     let (access_log, _lines) = logging::access_log(http.access_log.as_deref(), logs)?.unzip();
     let house = House::new(&args.served)?;
-    let options = HttpOptions {
+    let mut options = HttpOptions {
         keys,
         rate_limits: RateLimits {
             requests_per_minute: http.requests_per_minute,
@@ -40,13 +40,15 @@ pub(crate) fn serve(
         grace: Duration::from_secs(http.grace_s),
         ..HttpOptions::default()
     };
-    let state = AppState::new(house.models.clone(), house.metrics.clone(), house.admin(), options);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let own = McpOptions::default();
         let body_bytes_max = own.body_bytes_max.min(http.body_bytes_max);
         let mcp_options = McpOptions { body_bytes_max, sessions_max: http.mcp_sessions_max, ..own };
         let (mcp, joined) = house.mcp_server(&args.served.endpoints, config_file, mcp_options)?;
+        options.agent = Some(agent_options(args, &mcp));
+        let (models, metrics) = (house.models.clone(), house.metrics.clone());
+        let state = AppState::new(models, metrics, house.admin(), options);
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let stopped = move || stopping.clone().cancelled_owned();
@@ -81,6 +83,16 @@ pub(crate) fn serve(
         }
         Ok(())
     })
+}
+
+/// What models may call for clients of chats: the tools that clients of MCP find.
+fn agent_options(args: &ServeArgs, mcp: &McpServer) -> AgentOptions {
+    AgentOptions {
+        registry: mcp.registry().clone(),
+        profile: args.agent.tools(),
+        permission: args.agent.agent_permission,
+        time_max: args.agent.time_max(),
+    }
 }
 
 async fn listen(bind: std::net::IpAddr, port: u16, flag: &str) -> Result<TcpListener, Failure> {

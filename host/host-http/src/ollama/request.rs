@@ -50,7 +50,7 @@ pub(super) fn settings(
     if endpoint == Endpoint::Chat
         && let Some(tools) = fields.value("tools")
     {
-        tools::tools(fields)?;
+        tools::own(fields)?;
         form.insert("tools".to_owned(), tools.clone());
     }
     if let Some(format) = response_format(fields)? {

@@ -1,6 +1,7 @@
 //! The fields of each request.
 
 use host_generation::{CHOICES_MAX, TOP_LOGPROBS_MAX};
+use host_tools::agent::{Permission, ROUNDS_MAX};
 
 use super::field::{Field, Shape};
 use crate::limits::TOKENS_MAX;
@@ -94,6 +95,13 @@ pub(super) const CHAT: &[Field] = &[
     TOOLS,
     TOOL_CHOICE,
     PARALLEL,
+    Field::new("mcp_tools", Shape::Texts, "patterns of tools that the host runs for the model"),
+    Field::new("max_tool_rounds", Shape::Integer(1, ROUNDS_MAX as i64), "rounds of their calls"),
+    Field::new(
+        "agent_permission",
+        Shape::OneOf(Permission::NAMES),
+        "whether a person is asked before a call; never looser than the host's",
+    ),
     Field::new(
         "reasoning_effort",
         Shape::OneOf(crate::chat::EFFORTS),

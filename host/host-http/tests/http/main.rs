@@ -8,6 +8,8 @@ mod access;
 #[cfg(test)]
 mod access_log;
 #[cfg(test)]
+mod agent;
+#[cfg(test)]
 mod anthropic;
 #[cfg(test)]
 mod chat;

@@ -43,6 +43,12 @@ impl Conversation {
         self.turns.push(message("assistant", text));
     }
 
+    /// Adds an answer with what was said and called on the way to it, or takes back what
+    /// [`Conversation::reopen`] gave out.
+    pub(crate) fn extend(&mut self, turns: Vec<Value>) {
+        self.turns.extend(turns);
+    }
+
     /// Forgets all but the system message.
     pub(crate) fn clear(&mut self) {
         self.turns.clear();
@@ -59,11 +65,6 @@ impl Conversation {
     pub(crate) fn reopen(&mut self) -> Option<Vec<Value>> {
         let last = self.turns.iter().rposition(|turn| turn["role"] == "user")?;
         Some(self.turns.split_off(last + 1))
-    }
-
-    /// Takes an answer back that [`Conversation::reopen`] gave out.
-    pub(crate) fn restore(&mut self, answer: Vec<Value>) {
-        self.turns.extend(answer);
     }
 
     /// Writes it to a file, over none but that of another conversation.
@@ -100,11 +101,12 @@ impl Conversation {
             };
             match entry["role"].as_str() {
                 Some("user") => conversation.ask(text),
-                Some("assistant") => conversation.answer(text),
+                // With what they say of calls.
+                Some("assistant" | "tool") => conversation.turns.push(entry.clone()),
                 Some("system") if conversation == Self::default() => {
                     conversation.system = Some(text.to_owned());
                 }
-                _ => return Err("a `role` is none of user, assistant and, at first, system"),
+                _ => return Err("a `role` is none of user, assistant, tool and, at first, system"),
             }
         }
         Ok(conversation)
@@ -144,7 +146,7 @@ mod tests {
         assert_eq!(contents(&talk), ["be brief", "one", "one it is"]);
         let answer = talk.reopen().expect("there is a message");
         assert_eq!(contents(&talk), ["be brief", "one"]);
-        talk.restore(answer);
+        talk.extend(answer);
         assert_eq!(contents(&talk), ["be brief", "one", "one it is"]);
         assert!(talk.undo() && !talk.undo() && talk.reopen().is_none());
         assert_eq!(contents(&talk), ["be brief"]);
@@ -170,7 +172,7 @@ mod tests {
             json!([]),
             json!({"messages": 1}),
             json!({"messages": [{"role": "user"}]}),
-            json!({"messages": [{"role": "tool", "content": "x"}]}),
+            json!({"messages": [{"role": "robot", "content": "x"}]}),
             json!({"messages": [{"role": "user", "content": "x"},
                                 {"role": "system", "content": "y"}]}),
         ] {

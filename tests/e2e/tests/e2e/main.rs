@@ -3,6 +3,7 @@
 //! Each file is one promise of the project. Nothing here links the host; what a test needs to know
 //! it reads from answers, from `/metrics` or from the program's output.
 
+mod agent;
 mod bad_models;
 mod bad_plugins;
 mod checkpoint;
