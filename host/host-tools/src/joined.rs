@@ -34,7 +34,7 @@ impl Joined {
     pub fn start_for(
         config: Config,
         registry: &ToolRegistry,
-        client: Option<Arc<dyn Client>>,
+        client: Option<&Arc<dyn Client>>,
     ) -> Self {
         let metrics = registry.metrics();
         let mut joined = Self { servers: Vec::new(), broken: Vec::new(), tasks: JoinSet::new() };
@@ -48,7 +48,7 @@ impl Joined {
             tracing::warn!(%warning, "configuration of servers");
         }
         for server in config.servers {
-            let server = Server::new(server, metrics, client.clone());
+            let server = Server::new(server, metrics, client.cloned());
             registry.add(Arc::<Server>::clone(&server) as Arc<dyn Provider>);
             joined.tasks.spawn(Arc::clone(&server).supervise());
             joined.servers.push(server);

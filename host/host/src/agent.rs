@@ -11,12 +11,14 @@ use crate::{Failure, servers};
 use host_generation::{
     ChatPrompt, FinishReason, GenerationRequest, Generator, Prompt, ToolChoice, Tools,
 };
+use host_loader::Registry;
 use host_tools::agent::{
     Agent, AgentCall, AgentLimits, Approval, Choice, Permission, Phase, Progress, Session, Stop,
     Turn,
 };
 use host_tools::{
-    Caller, Glob, Joined, ServerState, Settings as RegistrySettings, Surface, Tool, ToolRegistry,
+    Caller, Glob, Joined, PluginTools, ServerState, Settings as RegistrySettings, Surface, Tool,
+    ToolRegistry,
 };
 use serde_json::Value;
 use std::io::{IsTerminal as _, stdin, stdout};
@@ -42,10 +44,13 @@ pub(crate) struct Toolbox {
 }
 
 impl Toolbox {
-    /// Joins the servers of the flags, and waits until each is ready or has failed. Call it on a
-    /// tokio runtime.
-    pub(crate) async fn open(args: &RunArgs) -> Result<Self, Failure> {
+    /// Takes in the tools of plugins, joins the servers of the flags, and waits until each is ready
+    /// or has failed. Call it on a tokio runtime.
+    pub(crate) async fn open(args: &RunArgs, plugins: &Registry) -> Result<Self, Failure> {
         let registry = ToolRegistry::new(RegistrySettings::default());
+        let of_plugins = PluginTools::default();
+        of_plugins.replace(plugins.tools());
+        registry.add(Arc::new(of_plugins));
         let config = servers::read(&args.join)?;
         let joined = config.map(|config| Joined::start(config, &registry));
         if let Some(joined) = &joined {
@@ -58,7 +63,8 @@ impl Toolbox {
         if toolbox.tools().is_empty() {
             toolbox.close().await;
             let message = "--agent: there is no tool to call; name servers with --mcp-config, and \
-                           see what is wrong with them with `host mcp test`";
+                           see what is wrong with them with `host mcp test`, or add a plugin that \
+                           offers tools";
             return Err(message.into());
         }
         Ok(toolbox)

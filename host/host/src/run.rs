@@ -24,12 +24,12 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         None => Some(read_prompt()?),
     };
     let runtime = runtime(args)?;
+    let registry = wiring::registry(&args.plugins)?;
     // What is wrong with it is told before the model takes its time.
     let toolbox = match args.agent {
-        true => Some(runtime.block_on(Toolbox::open(args))?),
+        true => Some(runtime.block_on(Toolbox::open(args, &registry))?),
         false => None,
     };
-    let registry = wiring::registry(&args.plugins)?;
     let generator = wiring::start(&registry, &args.load, &args.model)?;
     let done = match prompt {
         Some(prompt) => once(&runtime, &generator, &settings, args, toolbox.as_ref(), prompt),

@@ -92,7 +92,7 @@ async fn use_server(url: &str, known: &Value) -> Result<(), Failure> {
     loop {
         let registry = ToolRegistry::new(Settings::default());
         let client = Arc::<Person>::clone(&person) as Arc<dyn host_tools::Client>;
-        let joined = Joined::start_for(config.clone(), &registry, Some(client));
+        let joined = Joined::start_for(config.clone(), &registry, Some(&client));
         let used = match settle(&joined, &registry).await {
             Ok(()) => use_all(&registry, &person, known).await.map(|()| true),
             Err(reason) => person.do_as_told(&reason).await.map(|()| false),
