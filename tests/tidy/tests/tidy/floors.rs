@@ -100,11 +100,17 @@ const PLUGIN_API_MAY_USE: &[&str] =
 /// Packages of which the host binary still pulls two versions, each with whom to wait for.
 const DUPLICATES: &[(&str, &str)] = &[
     ("base64", "tokenizers 0.23 asks for 0.13 through spm_precompiled, rmcp 3.9 for 0.23"),
+    ("block-buffer", "as sha2"),
+    ("cpufeatures", "as sha2"),
+    ("crypto-common", "as sha2"),
+    ("digest", "as sha2"),
     ("fancy-regex", "tokenizers 0.23 asks for 0.17, jsonschema 0.29 for 0.14"),
     ("getrandom", "as rand, and ahash asks for 0.3"),
     ("libloading", "abi_stable 0.11.3, which is not maintained, asks for 0.7"),
     ("rand", "tokenizers 0.23 asks for 0.9, rmcp 3.9 for 0.10"),
+    ("rand_chacha", "as rand"),
     ("rand_core", "as rand"),
+    ("sha2", "oauth2 5, in host-join alone, asks for 0.10"),
     ("syn", "derive macros at build time only; nothing of it is in the program"),
 ];
 

@@ -56,7 +56,8 @@ fn identifiers_follow_the_glossary() {
 }
 
 /// Methods that traits of rmcp name.
-const NAMED_BY_OTHERS: [&str; 3] = ["fn get_info(", "fn get_tool(", "fn get_prompt("];
+const NAMED_BY_OTHERS: [&str; 4] =
+    ["fn get_info(", "fn get_tool(", "fn get_prompt(", "fn get_stream"];
 
 #[test]
 fn accessors_are_nouns() {
