@@ -112,6 +112,8 @@ const DUPLICATES: &[(&str, &str)] = &[
     ("rand_core", "as rand"),
     ("sha2", "oauth2 5, in host-join alone, asks for 0.10"),
     ("syn", "derive macros at build time only; nothing of it is in the program"),
+    ("thiserror", "oauth2 5, in host-join alone, asks for 1"),
+    ("thiserror-impl", "as thiserror"),
 ];
 
 fn is_plugin(name: &str) -> bool {
