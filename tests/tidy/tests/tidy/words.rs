@@ -56,8 +56,13 @@ fn identifiers_follow_the_glossary() {
 }
 
 /// Methods that traits of rmcp name.
-const NAMED_BY_OTHERS: [&str; 4] =
-    ["fn get_info(", "fn get_tool(", "fn get_prompt(", "fn get_stream"];
+const NAMED_BY_OTHERS: [&str; 5] = [
+    "fn get_info(",
+    "fn get_tool(",
+    "fn get_prompt(",
+    "fn get_stream(",
+    "fn get_stream_with_max_sse_event_size(",
+];
 
 #[test]
 fn accessors_are_nouns() {
