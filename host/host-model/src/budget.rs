@@ -91,7 +91,8 @@ impl Drop for MemoryLease {
 }
 
 /// Memory the system could still give, where it says so.
-pub(crate) fn available_bytes() -> Option<u64> {
+#[must_use]
+pub fn available_bytes() -> Option<u64> {
     meminfo_bytes("MemAvailable:")
 }
 

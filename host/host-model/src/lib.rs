@@ -22,7 +22,7 @@ mod tokenizer;
 mod tokenizer_file;
 mod weights;
 
-pub use budget::{MemoryBudget, MemoryLease};
+pub use budget::{MemoryBudget, MemoryLease, available_bytes};
 pub use calibrate::{Calibrated, Calibration, calibrate};
 pub use catalog::{Catalog, CatalogEntry, checkpoint_id};
 pub use error::{LoadError, LoadErrorKind};
@@ -30,7 +30,7 @@ pub use export::{Exported, export};
 pub use graph::{CallSyntax, ChatConventions, ReasoningForm, ToolCallForm};
 pub use importance::Importance;
 pub use load::{LoadedModel, SpecialTokens, load, load_prepared};
-pub use memory::{MemoryNeed, MemoryPlan};
+pub use memory::{MemoryNeed, MemoryPlan, gives_huge_pages};
 pub use prepare::{LoadOptions, Prepared, prepare};
 pub use session::ModelSession;
 pub use summary::{ModelPlugins, ModelSummary};

@@ -177,10 +177,16 @@ impl Prepared {
     }
 }
 
+/// Whether the system gives huge pages to who asks for them, as far as it says.
+#[must_use]
+pub fn gives_huge_pages() -> bool {
+    !std::fs::read_to_string(HUGE_PAGES).is_ok_and(|modes| modes.contains("[never]"))
+}
+
 /// Says so where the system keeps huge pages from everybody: a model works without them, but more
 /// slowly, and nothing else shows why.
 pub(crate) fn warn_without_huge_pages() {
-    if std::fs::read_to_string(HUGE_PAGES).is_ok_and(|modes| modes.contains("[never]")) {
+    if !gives_huge_pages() {
         tracing::warn!(
             setting = HUGE_PAGES,
             "the system gives no huge pages, so reading weights is slower; set `madvise` there"

@@ -25,6 +25,7 @@ use std::path::PathBuf;
 #[derive(Debug, Parser)]
 #[command(name = "host", version, propagate_version = true, max_term_width = 100)]
 #[command(after_help = "Examples:
+  host serve
   host serve --plugins ./plugins --model qwen2.5-0.5b-q8_0.gguf
   host run qwen2.5-0.5b-q8_0.gguf \"Why is the sky blue?\"
   host plugins check ./libarch_foo.so
@@ -79,6 +80,18 @@ pub(crate) enum Command {
     /// Show the settings in effect, or check a configuration file.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at this machine: what would `host serve` with the same flags meet?
+    Doctor(DoctorArgs),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages of the program and its commands into a folder.
+    Man {
+        /// The folder, made if it is not there.
+        folder: PathBuf,
+    },
     /// Load one plugin file and report; the host runs this in a child before it trusts a file.
     #[command(hide = true)]
     ProbePlugin {
@@ -175,13 +188,22 @@ pub(crate) struct ServeArgs {
     pub(crate) agent: AgentArgs,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// As JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) serve: ServeArgs,
+}
+
 /// What is served, whatever way it is asked for.
 #[derive(Debug, Args)]
 pub(crate) struct ServedArgs {
     #[command(flatten)]
     pub(crate) plugins: PluginArgs,
     /// Model to load at the start, as PATH, ID=PATH or the id of one in a folder of models; may be
-    /// repeated.
+    /// repeated. Without it and without `--models`: the starter model beside the program.
     #[arg(long = "model", short = 'm', value_name = "[ID=]PATH", env = "HOST_MODEL")]
     #[arg(value_delimiter = ',')]
     pub(crate) models: Vec<String>,
@@ -200,9 +222,9 @@ pub(crate) struct ServedArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Model file or folder.
+    /// Model file or folder. Without it: the starter model beside the program.
     #[arg(env = "HOST_MODEL")]
-    pub(crate) model: PathBuf,
+    pub(crate) model: Option<PathBuf>,
     /// Prompt. Without it: what stdin holds, or a chat where stdin and stdout are a terminal.
     pub(crate) prompt: Option<String>,
     /// Continue the prompt as plain text instead of answering it as a chat message.

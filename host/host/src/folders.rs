@@ -1,5 +1,6 @@
 //! Where the user keeps what programs remember and are told.
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// The host's part of the user's cache folder.
@@ -15,6 +16,17 @@ pub(crate) fn configuration() -> Option<PathBuf> {
 /// The host's part of the user's folder for what a person would miss.
 pub(crate) fn data() -> Option<PathBuf> {
     user_folder("XDG_DATA_HOME", "LOCALAPPDATA", ".local/share")
+}
+
+/// What lies beside the program under that name, whether it is there or not.
+pub(crate) fn beside_program(name: &str) -> io::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    Ok(program.parent().unwrap_or(Path::new(".")).join(name))
+}
+
+/// The starter model, if it is where packages of the host have it.
+pub(crate) fn starter() -> Option<PathBuf> {
+    beside_program("models/starter/starter-q8_0.gguf").ok().filter(|path| path.is_file())
 }
 
 /// The folder that a variable names, the one of Linux first, or a folder in the user's home.

@@ -4,7 +4,7 @@ use crate::args::{EndpointArgs, ServedArgs};
 use crate::console::{Printable as _, note};
 use crate::models::resolve;
 use crate::operator::{Operator, unload_idle};
-use crate::{Failure, config, servers};
+use crate::{Failure, config, folders, servers};
 use host_generation::{Admin, Models};
 use host_loader::{PluginReport, PluginState};
 use host_mcp::{Endpoint, Endpoints, HostTools, HostToolsParts, McpOptions, McpServer};
@@ -93,14 +93,20 @@ impl House {
     fn load_all(&self) -> Result<(), Failure> {
         report_plugins(&self.operator.scan_plugins());
         let catalog = self.operator.catalog();
-        for model in &*self.wanted {
-            let served = self.operator.load(checkpoint(&catalog, model))?;
+        let mut wanted: Vec<_> =
+            self.wanted.iter().map(|model| checkpoint(&catalog, model)).collect();
+        if wanted.is_empty() && !self.operator.has_roots() {
+            wanted.extend(folders::starter().map(|path| CatalogEntry::at(&path, Some("starter"))));
+        }
+        let has_models = !wanted.is_empty();
+        for checkpoint in wanted {
+            let served = self.operator.load(checkpoint)?;
             let summary = served.summary();
             note(&format!("model {} ({} ms)", summary.id, summary.load_ms));
         }
         if !catalog.entries.is_empty() {
             note(&format!("models to load on first use: {}", catalog.entries.len()));
-        } else if self.wanted.is_empty() {
+        } else if !has_models {
             note(
                 "no model yet: --model PATH, --models DIR, or POST /v1/models/load {\"path\": ...}",
             );

@@ -8,8 +8,10 @@ mod args;
 mod bench;
 mod calibrate;
 mod chat;
+mod completions;
 mod config;
 mod console;
+mod doctor;
 mod embed;
 mod folders;
 mod house;
@@ -68,6 +70,12 @@ fn run_command(cli: Cli) -> Result<(), Failure> {
         Command::Quantize(args) => quantize::quantize(&args),
         Command::Calibrate(args) => calibrate::calibrate(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Doctor(args) => doctor::doctor(&args, cli.config.as_deref()),
+        Command::Completions { shell } => {
+            completions::completions(shell);
+            Ok(())
+        }
+        Command::Man { folder } => completions::manual(&folder),
         // They were done above: none wants logs or settings.
         Command::Config(_) | Command::ProbePlugin { .. } | Command::Pull { .. } => Ok(()),
     }

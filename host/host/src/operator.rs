@@ -54,6 +54,11 @@ impl Operator {
         })
     }
 
+    /// Whether folders of models were named.
+    pub(crate) fn has_roots(&self) -> bool {
+        !self.coming.roots.roots.is_empty()
+    }
+
     /// Looks through the folders of models.
     pub(crate) fn catalog(&self) -> Catalog {
         models::catalog(&self.coming.roots)

@@ -7,13 +7,17 @@ use crate::args::RunArgs;
 use crate::chat::conversation::Conversation;
 use crate::chat::settings::Settings;
 use crate::console::{answer, note};
-use crate::{Failure, chat, reply, wiring};
+use crate::{Failure, chat, folders, reply, wiring};
 use host_generation::{ChatPrompt, GenerationRequest, Generator, Prompt};
 use std::io::{IsTerminal as _, Read as _, stdin, stdout};
 use tokio::runtime::{Builder, Runtime};
 
 /// Most bytes of a prompt that are read from stdin.
 const PROMPT_BYTES_MAX: u64 = 16 << 20;
+
+/// What to do where there is nothing to run.
+const NO_MODEL: &str = "no model: name a file or folder, as in `host run MODEL PROMPT`; there is no \
+                        starter model beside the program";
 
 /// Runs the command.
 pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
@@ -30,7 +34,8 @@ pub(crate) fn run(args: &RunArgs) -> Result<(), Failure> {
         true => Some(runtime.block_on(Toolbox::open(args, &registry))?),
         false => None,
     };
-    let generator = wiring::start(&registry, &args.load, &args.model)?;
+    let model = args.model.clone().or_else(folders::starter).ok_or(NO_MODEL)?;
+    let generator = wiring::start(&registry, &args.load, &model)?;
     let done = match prompt {
         Some(prompt) => once(&runtime, &generator, &settings, args, toolbox.as_ref(), prompt),
         None => chat::chat(args, settings, registry, generator, toolbox.as_ref(), &runtime),

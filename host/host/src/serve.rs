@@ -67,6 +67,7 @@ pub(crate) fn serve(
         tokio::spawn(async move {
             stop_signal().await;
             note("stopping: running answers finish first");
+            tell_supervisor(Stage::Stopping);
             mcp.drain();
             stop.cancel();
         });
@@ -75,6 +76,7 @@ pub(crate) fn serve(
             joined.strict_ones().await?;
         }
         note(&format!("listening on http://{address}"));
+        tell_supervisor(Stage::Ready);
         while let Some(ended) = servers.join_next().await {
             ended??;
         }
@@ -94,6 +96,28 @@ fn agent_options(args: &ServeArgs, mcp: &McpServer) -> AgentOptions {
         time_max: args.agent.time_max(),
     }
 }
+
+/// What a supervisor of services wants to know.
+enum Stage {
+    Ready,
+    Stopping,
+}
+
+/// Tells systemd, where it started the host and asked to be told; a service of `Type=notify` counts
+/// as started from then on.
+#[cfg(unix)]
+fn tell_supervisor(stage: Stage) {
+    let state = match stage {
+        Stage::Ready => sd_notify::NotifyState::Ready,
+        Stage::Stopping => sd_notify::NotifyState::Stopping,
+    };
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::warn!(%error, "the supervisor cannot be told; is NOTIFY_SOCKET right?");
+    }
+}
+
+#[cfg(not(unix))]
+fn tell_supervisor(_stage: Stage) {}
 
 async fn listen(bind: std::net::IpAddr, port: u16, flag: &str) -> Result<TcpListener, Failure> {
     let wanted = SocketAddr::new(bind, port);

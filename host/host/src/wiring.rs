@@ -8,6 +8,7 @@ use host_loader::{Loader, LoaderOptions, Registry};
 use host_metrics::Metrics;
 use host_model::{LoadOptions, LoadedModel};
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,6 @@ const PLUGIN_BYTES_MAX: u64 = 1 << 30;
 
 /// A loader for the folders of the flags.
 pub(crate) fn loader(args: &PluginArgs) -> Result<Loader, Failure> {
-    let program = std::env::current_exe()?;
-    let dirs = if args.dirs.is_empty() { vec![default_dir(&program)] } else { args.dirs.clone() };
     let mut pins = BTreeMap::new();
     for pin in &args.pins {
         let (claim, plugin) = pin
@@ -27,9 +26,9 @@ pub(crate) fn loader(args: &PluginArgs) -> Result<Loader, Failure> {
         pins.insert(claim.to_owned(), plugin.to_owned());
     }
     Ok(Loader::new(LoaderOptions {
-        plugin_dirs: dirs,
+        plugin_dirs: plugin_dirs(args)?,
         cache_dir: args.cache_dir.clone().or_else(folders::cache),
-        probe_program: program,
+        probe_program: std::env::current_exe()?,
         probe_timeout: Duration::from_secs(args.probe_timeout_s),
         file_bytes_max: PLUGIN_BYTES_MAX,
         pins,
@@ -41,8 +40,12 @@ pub(crate) fn registry(args: &PluginArgs) -> Result<Arc<Registry>, Failure> {
     Ok(loader(args)?.scan())
 }
 
-fn default_dir(program: &Path) -> PathBuf {
-    program.parent().unwrap_or(Path::new(".")).join("plugins")
+/// The folders of the flags, or the one beside the program.
+pub(crate) fn plugin_dirs(args: &PluginArgs) -> io::Result<Vec<PathBuf>> {
+    match args.dirs.is_empty() {
+        true => Ok(vec![folders::beside_program("plugins")?]),
+        false => Ok(args.dirs.clone()),
+    }
 }
 
 /// Load options of the flags.
