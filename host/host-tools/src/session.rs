@@ -30,6 +30,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use self::line::{LengthMax, Raised};
 use self::progress::Board;
 use self::transport::LineTransport;
 use crate::{Client, Context, ToolError};
@@ -59,7 +60,7 @@ pub(crate) struct Session {
     board: Arc<Board>,
     server: Arc<str>,
     ended: CancellationToken,
-    line_bytes_max: usize,
+    length_max: Arc<LengthMax>,
 }
 
 /// What a server said about itself.
@@ -86,14 +87,16 @@ impl Session {
     ) -> Result<Self, String> {
         let board = Arc::new(Board::default());
         let ended = CancellationToken::new();
-        let transport = LineTransport::new(read, write, line_bytes_max, &board, ended.clone());
+        let length_max = LengthMax::new(line_bytes_max);
+        let transport =
+            LineTransport::new(read, write, Arc::clone(&length_max), &board, ended.clone());
         let ears = Ears { changed: Arc::default(), client };
         let lifecycle = ClientLifecycleMode::Auto {
             preferred_versions: vec![ProtocolVersion::LATEST],
             legacy_version: Some(ProtocolVersion::LATEST_WITH_INITIALIZE),
         };
         let service = ears.serve_with_lifecycle(transport, lifecycle).await.map_err(explain)?;
-        Ok(Self { service, board, server: Arc::clone(server), ended, line_bytes_max })
+        Ok(Self { service, board, server: Arc::clone(server), ended, length_max })
     }
 
     /// What the server said about itself.
@@ -105,6 +108,11 @@ impl Session {
             capabilities: serde_json::to_value(&info.capabilities).unwrap_or_default(),
             stateless: !info.protocol_version.has_initialize(),
         }
+    }
+
+    /// Reads lines of at least so many bytes until the guard is dropped.
+    pub(crate) fn read_longer_lines(&self, bytes: usize) -> Raised {
+        self.length_max.raise(bytes)
     }
 
     /// Told whenever the server says that one of its lists changed.
@@ -197,7 +205,7 @@ impl Session {
     fn failure(&self, error: ServiceError) -> ToolError {
         match error {
             ServiceError::McpError(error) if error.code.0 == TOO_LARGE && error.data.is_none() => {
-                let bytes_max = self.line_bytes_max;
+                let bytes_max = self.length_max.bytes();
                 ToolError::TooLarge {
                     what: "result",
                     bytes: bytes_max.saturating_add(1),

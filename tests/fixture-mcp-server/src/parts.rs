@@ -215,18 +215,21 @@ impl Part for Big {
         "big"
     }
 
-    /// The list has as many further tools as `FIXTURE_LIST` says, with long descriptions.
+    /// The list has as many further tools as `FIXTURE_LIST` says, with long descriptions, and as
+    /// many of them on a page as `FIXTURE_PAGE` says.
     fn tools(&self, cursor: Option<&str>) -> Value {
-        let further = std::env::var("FIXTURE_LIST").ok().and_then(|n| n.parse().ok()).unwrap_or(0);
+        let number = |name: &str| std::env::var(name).ok()?.parse().ok();
+        let (further, page) =
+            (number("FIXTURE_LIST").unwrap_or(0), number("FIXTURE_PAGE").unwrap_or(PAGE));
         let from = cursor.and_then(|cursor| cursor.parse().ok()).unwrap_or(0);
-        let until = further.min(from + PAGE);
+        let until = further.min(from + page);
         let long = "d".repeat(4096);
-        let mut tools: Vec<_> =
-            (from..until).map(|i| tool(&format!("tool_{i:05}"), &long, json!({}), &[])).collect();
+        let mut tools = Vec::new();
         if from == 0 {
             tools.push(tool("big", "a lot of text", json!({"kib": {"type": "integer"}}), &[]));
             tools.push(tool("small", "one word", json!({}), &[]));
         }
+        tools.extend((from..until).map(|i| tool(&format!("tool_{i:05}"), &long, json!({}), &[])));
         let mut page = json!({ "tools": tools });
         if until < further {
             page["nextCursor"] = json!(until.to_string());

@@ -14,6 +14,10 @@ const ENTRIES_MAX: usize = 500;
 /// Most bytes of a list.
 const BYTES_MAX: usize = 2 << 20;
 
+/// Most bytes of a page: a server that knows no pages sends all at once, and only what is offered of
+/// it is kept.
+const PAGE_BYTES_MAX: usize = 32 << 20;
+
 /// Most pages of a list.
 const PAGES_MAX: usize = 200;
 
@@ -41,6 +45,7 @@ pub(super) async fn read(
 ) -> Result<Lists, ToolError> {
     let offers = |kind: &str| introduction.capabilities[kind].is_object();
     let mut lists = Lists::default();
+    let _long_pages = session.read_longer_lines(PAGE_BYTES_MAX);
     if offers("tools") {
         lists.tools = pages(session, "tools/list", "tools", tools_max, &mut lists.problems).await?;
     }

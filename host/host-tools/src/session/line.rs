@@ -3,6 +3,9 @@
 //! A line that is too long is thrown away as it comes, with its ends kept: they may tell which
 //! request it answers, so that its caller hears of it at once and not after a time-out.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use rmcp::model::RequestId;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 
@@ -11,6 +14,37 @@ const END_BYTES: usize = 128;
 
 /// Room that is given back after a long line.
 const KEPT_BYTES_MAX: usize = 1 << 20;
+
+/// How long a line may be: as long as a result may be, and longer while lists are read.
+pub(super) struct LengthMax {
+    usual: usize,
+    now: AtomicUsize,
+}
+
+impl LengthMax {
+    pub(super) fn new(bytes: usize) -> Arc<Self> {
+        Arc::new(Self { usual: bytes, now: AtomicUsize::new(bytes) })
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    /// At least so many bytes until the guard is dropped.
+    pub(super) fn raise(self: &Arc<Self>, bytes: usize) -> Raised {
+        self.now.store(bytes.max(self.usual), Ordering::Relaxed);
+        Raised(Arc::clone(self))
+    }
+}
+
+/// Longer lines are read until this is dropped.
+pub(crate) struct Raised(Arc<LengthMax>);
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        self.0.now.store(self.0.usual, Ordering::Relaxed);
+    }
+}
 
 /// A piece of a server's output.
 #[derive(Debug, PartialEq, Eq)]
@@ -29,12 +63,12 @@ pub(super) struct Lines<R> {
     line: Vec<u8>,
     /// The end of a line that is thrown away; its beginning is in `line`.
     tail: Option<Vec<u8>>,
-    bytes_max: usize,
+    length_max: Arc<LengthMax>,
 }
 
 impl<R: AsyncRead + Unpin> Lines<R> {
-    pub(super) fn new(read: R, bytes_max: usize) -> Self {
-        Self { read: BufReader::new(read), line: Vec::new(), tail: None, bytes_max }
+    pub(super) fn new(read: R, length_max: Arc<LengthMax>) -> Self {
+        Self { read: BufReader::new(read), line: Vec::new(), tail: None, length_max }
     }
 
     /// The next line.
@@ -49,7 +83,7 @@ impl<R: AsyncRead + Unpin> Lines<R> {
             let bytes = piece.len() + usize::from(newline.is_some());
             match &mut self.tail {
                 Some(tail) => keep_end(tail, piece),
-                None if self.line.len() + piece.len() > self.bytes_max => {
+                None if self.line.len() + piece.len() > self.length_max.bytes() => {
                     let mut tail = Vec::new();
                     keep_end(&mut tail, piece);
                     self.line.extend_from_slice(&piece[..piece.len().min(END_BYTES)]);
@@ -99,11 +133,11 @@ fn answered(head: &[u8], tail: &[u8]) -> Option<RequestId> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Line, Lines};
+    use super::{LengthMax, Line, Lines};
     use rmcp::model::RequestId;
 
     async fn lines(output: &str, bytes_max: usize) -> Vec<Line> {
-        let mut lines = Lines::new(output.as_bytes(), bytes_max);
+        let mut lines = Lines::new(output.as_bytes(), LengthMax::new(bytes_max));
         let mut found = Vec::new();
         loop {
             match lines.next().await {
@@ -118,6 +152,17 @@ mod tests {
         let whole = |text: &str| Line::Whole(text.into());
         assert_eq!(lines("a\n\nbc\nhalf", 2).await, [whole("a"), whole(""), whole("bc")]);
         assert_eq!(lines("abc\nd\n", 2).await, [Line::TooLong(None), whole("d")]);
+    }
+
+    #[test]
+    fn the_length_is_the_usual_one_again_when_lists_are_read() {
+        let length = LengthMax::new(10);
+        let raised = length.raise(100);
+        assert_eq!(length.bytes(), 100);
+        drop(raised);
+        assert_eq!(length.bytes(), 10);
+        let _lower = length.raise(5);
+        assert_eq!(length.bytes(), 10);
     }
 
     #[tokio::test]

@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
 use super::TOO_LARGE;
-use super::line::{Line, Lines};
+use super::line::{LengthMax, Line, Lines};
 use super::progress::Board;
 
 pub(super) struct LineTransport<R, W> {
@@ -29,24 +29,24 @@ pub(super) struct LineTransport<R, W> {
     typed: Arc<Mutex<HashMap<RequestId, bool>>>,
     board: Arc<Board>,
     ended: CancellationToken,
-    bytes_max: usize,
+    length_max: Arc<LengthMax>,
 }
 
 impl<R: AsyncRead + Unpin, W> LineTransport<R, W> {
     pub(super) fn new(
         read: R,
         write: W,
-        bytes_max: usize,
+        length_max: Arc<LengthMax>,
         board: &Arc<Board>,
         ended: CancellationToken,
     ) -> Self {
         Self {
-            lines: Lines::new(read, bytes_max),
+            lines: Lines::new(read, Arc::clone(&length_max)),
             write: Arc::new(tokio::sync::Mutex::new(Some(write))),
             typed: Arc::default(),
             board: Arc::clone(board),
             ended,
-            bytes_max,
+            length_max,
         }
     }
 
@@ -122,8 +122,9 @@ where
                     }
                 }
                 Line::TooLong(id) => {
-                    let text = format!("an answer of more than {} bytes", self.bytes_max);
-                    tracing::warn!(bytes_max = self.bytes_max, "a line that is too long");
+                    let bytes_max = self.length_max.bytes();
+                    let text = format!("an answer of more than {bytes_max} bytes");
+                    tracing::warn!(bytes_max, "a line that is too long");
                     if id.is_some() {
                         let error = ErrorData::new(ErrorCode(TOO_LARGE), text, None);
                         return Some(JsonRpcMessage::error(error, id));

@@ -108,6 +108,16 @@ async fn a_long_list_is_read_by_pages_up_to_a_number() {
     assert_eq!(Desk::with("big", few).await.status("big").tool_count, 120);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_in_one_answer_is_offered_up_to_the_same_number() {
+    let env = json!({"FIXTURE_LIST": "5000", "FIXTURE_PAGE": "5000"});
+    let desk = Desk::with("big", json!({"env": env, "max_result_bytes": 1 << 20})).await;
+    assert!((400..=500).contains(&desk.status("big").tool_count));
+    // For results the limit is the usual one again.
+    let big = desk.call("big__big", json!({"kib": 2 << 10})).await;
+    assert!(matches!(big, Err(ToolError::TooLarge { .. })), "{:?}", big.map(|_| ()));
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_want_to_end_is_ended() {
