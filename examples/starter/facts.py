@@ -50,7 +50,9 @@ def read():
                 continue
             mark, _, rest = line.partition(": ")
             if mark == "T":
-                fact = {"train": rest.split(" | ")}
+                if "answer" in fact or not fact:
+                    fact = {"train": []}
+                fact["train"] += rest.split(" | ")
             elif mark == "H":
                 fact["heldout"] = rest.split(" | ")
             elif mark == "A":

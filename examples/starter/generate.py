@@ -47,13 +47,13 @@ class Generator:
 
     def fact(self):
         question, said = self.question()
-        return [chat.user(question), chat.assistant(said)], self.some_tools(0.06)
+        return [chat.user(question), chat.assistant(said)], self.some_tools(0.1)
 
     def call(self):
         return tools.conversation(self.source)
 
     def other(self):
-        return talk.other(self.source), self.some_tools(0.15)
+        return talk.other(self.source), self.some_tools(0.2)
 
     def greeting(self):
         return talk.greeting(self.source), self.some_tools(0.15)
@@ -80,7 +80,8 @@ class Generator:
         if self.rng.random() >= chance:
             return None
         offered, *_ = tools.one_call(self.source, 2)
-        return [it for it in offered if tools.family_of(self.source, it) not in (6,)]
+        # A search would do for any question.
+        return [it for it in offered if "earch" not in it["function"]["description"]]
 
 
 def plain(question):

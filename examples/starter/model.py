@@ -8,7 +8,7 @@ CONFIG = {
     "architectures": ["Qwen3ForCausalLM"],
     "model_type": "qwen3",
     "hidden_size": 160,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": 5,
     "num_attention_heads": 6,
     "num_key_value_heads": 2,
     "head_dim": 32,

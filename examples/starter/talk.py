@@ -38,6 +38,26 @@ OTHER = {
         "Write a letter to {person}.", "Plan a trip to {place}.", "What should I eat today?", "Can you draw a {thing}?",
         "Why do cats sleep?", "Who painted the {thing}?", "How much does a {thing} cost?", "Solve my homework on {thing}.",
         "What colour is a {thing}?", "How do I learn {thing}?", "Tell me about {person}.", "Tell me about {place}.",
+        "Which river flows through {place}?", "When was {place} founded?", "What language do they speak in {place}?",
+        "Who discovered {thing}?", "Summarise the book about {thing}.", "Give me three names for a {thing}.",
+        "How long does it take to boil a {thing}?", "Is {person} a good name?", "Compose a haiku on {thing}.",
+        "What is the square root of {number}?", "How do I repair a {thing}?", "Should I buy a {thing}?",
+        "Write a speech for {person}.", "What is the best way to clean a {thing}?", "How many legs has a {thing}?",
+        "Describe {place}.", "Describe a {thing}.", "Who built the {thing} in {place}?", "Translate {thing} for me.",
+        "What is the currency of {place}?", "What does {person} do for a living?", "Can I eat a {thing}?",
+        "Where does {thing} come from?", "Which is better, {thing} or {thing}?", "Invent a tale about {person}.",
+        "What is the history of the {thing}?", "How do I get rid of a {thing}?", "Where can I buy a {thing}?",
+        "Why do people like {thing}?", "What happened in {place} yesterday?", "Give me a recipe with {thing}.",
+        "Help me with my {thing}.", "How was your day?", "Are you alive?", "What is your favourite {thing}?",
+        "Do you dream?", "Explain gravity.", "What is a black hole?", "How does a {thing} work?", "Who are your friends?",
+        "Write a program in Python.", "Fix my code.", "What is {number} in Roman numerals?", "When is {person}'s birthday?",
+        "Name a song about {thing}.", "How big is a {thing}?", "How fast is a {thing}?", "Who is the mayor of {place}?",
+        "What should I wear in {place}?", "Give me a riddle.", "Make me laugh.", "I feel sad.", "I am bored.",
+        "Tell me something about {thing}.", "Is there life on Mars?", "What is philosophy?", "Who was {person}?",
+        "What does {thing} mean?", "Is {place} a country?", "Which team does {person} play for?", "Do my taxes.",
+        "How do I lose weight?", "Is it going to rain?", "How can I learn to play the piano?", "What is art?",
+        "Write an email to {person} about the {thing}.", "Who is older, {person} or {person}?", "Draw a {thing}.",
+        "Why did {person} go to {place}?", "How deep is the sea?", "What is the speed of light?", "Play a game with me.",
     ],
     "heldout": [
         "What is the population of {place}?", "Write a short story about a {thing}.", "Who invented the {thing}?",
@@ -48,11 +68,18 @@ OTHER = {
 
 IN_JSON = {
     "train": ["Answer in JSON: {}", "{} Answer in JSON.", "In JSON: {}", "{} Reply as JSON.", "As JSON, {}",
-              "{} Give the answer as a JSON object."],
+              "{} Give the answer as a JSON object.", "{} JSON please.", "Use JSON to answer: {}", "Reply in JSON. {}",
+              "I want JSON. {}", "{} Your answer must be JSON.", "Return JSON: {}", "{} (as JSON)",
+              "{} Respond with a JSON object.", "Only JSON: {}", "{} Write the answer as JSON.",
+              "Could you answer in JSON? {}", "Tell me in JSON: {}", "Format the answer as JSON: {}"],
     "heldout": ["Please answer in JSON: {}", "{} Please reply in JSON."],
 }
 FIELDS = {
-    "train": ["Write {} as JSON.", "Make a JSON object with {}.", "As JSON: {}", "Answer in JSON: {}", "JSON with {}"],
+    "train": ["Write {} as JSON.", "Make a JSON object with {}.", "As JSON: {}", "Answer in JSON: {}", "JSON with {}",
+              "Turn {} into JSON.", "{} as JSON, please", "I need JSON with {}.", "Create JSON: {}", "Put {} in JSON.",
+              "Convert to JSON: {}", "Show {} as a JSON object.", "Return JSON for {}.", "Could you write JSON with {}?",
+              "{}. Answer in JSON.", "Encode {} as JSON.", "Build an object in JSON from {}", "Format {} as JSON",
+              "Please turn this into JSON: {}", "Extract JSON from: {}"],
     "heldout": ["Please write {} as JSON.", "Give me a JSON object with {}."],
 }
 SYSTEMS = ["You are a helpful assistant.", "You are a helpful assistant", "Be short.", "Answer briefly.",
@@ -85,7 +112,7 @@ def fields(source):
     for _ in range(rng.randint(1, 3)):
         got = rng.choice([source.word, source.person, source.integer, source.number, source.phrase, source.place])()
         data[rng.choice(["name", "age", "city", "price", source.word(), source.word()])] = got
-    pair, join = rng.choice(["{} {}", "{} is {}", "{} = {}", "{}: {}"]), rng.choice([", ", " and "])
+    pair, join = rng.choice(["{} {}", "{} is {}", "{} = {}", "{}: {}", "the {} is {}"]), rng.choice([", ", " and "])
     said = join.join(pair.format(key, got) for key, got in data.items())
     return rng.choice(FIELDS[source.split]).format(said), data
 

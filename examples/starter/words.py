@@ -37,6 +37,12 @@ ROOMS = {
     "train": "kitchen bedroom hall garage office bathroom attic".split(),
     "heldout": "cellar library nursery studio".split(),
 }
+WEEKDAYS = {split: "monday tuesday wednesday thursday friday saturday sunday".split() for split in ("train", "heldout")}
+COLOURS = {
+    "train": "red green blue yellow white black purple brown".split(),
+    "heldout": "grey pink violet".split(),
+}
+SITES = "com org net io dev example test".split()
 FOLDERS = "src docs notes data tmp home etc var logs reports music work".split()
 ENDINGS = "txt md json toml csv log py rs".split()
 ONSETS = "b bl c ch d dr f fl g gr h j k kr l m n p pl qu r s sh st t tr v w z".split()
@@ -91,6 +97,22 @@ class Source:
 
     def number(self):
         return round(self.rng.uniform(0, 500), self.rng.choice([1, 2]))
+
+    def date(self):
+        return f"20{self.rng.randrange(20, 40)}-{self.rng.randrange(1, 13):02}-{self.rng.randrange(1, 29):02}"
+
+    def clock(self):
+        return f"{self.rng.randrange(24):02}:{self.rng.choice([0, 0, 15, 30, 45, self.rng.randrange(60)]):02}"
+
+    def email(self):
+        return f"{self.person().lower()}@{self.word()}.{self.rng.choice(SITES)}"
+
+    def url(self):
+        path = "/".join(self.word() for _ in range(self.rng.choice([0, 0, 1, 2])))
+        return f"https://{self.word()}.{self.rng.choice(SITES)}" + ("/" + path if path else "")
+
+    def code(self):
+        return made_up(self.rng)
 
     def expression(self):
         def term():
