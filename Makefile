@@ -10,13 +10,16 @@ examples = for name in $(EXAMPLES); do CARGO_TARGET_DIR="$(abspath $(TARGET))/ex
 # candle takes minutes to build, so only `make test-candle` builds it, and runs what needs it.
 MEMBERS = --workspace --exclude plugin-candle
 TESTED = $(MEMBERS) --exclude compute-suite
+STARTER = dist/models/starter/starter-q8_0.gguf
+MCP_CONFIG ?= examples/mcp/servers.json
+SHELL_NAME ?= bash
 EXT = $(if $(filter Darwin,$(shell uname -s)),dylib,so)
 ARGS ?=
 
-.PHONY: help check dev build test test-prebuild test-candle test-neon test-clients test-mcp-servers test-mcp-conformance fmt fmt-check lint ci serve run bench bench-kernels clean
+.PHONY: help check dev build dist test test-prebuild test-candle test-neon test-clients test-mcp-servers test-mcp-conformance fmt fmt-check lint ci serve run run-with-mcp doctor docs completions bench bench-kernels clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-20s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 check: ## type-check everything
 	$(CARGO) check $(MEMBERS) --all-targets --locked
@@ -31,11 +34,15 @@ build: ## release build, staged to dist/host and dist/plugins
 	  install -m 755 "$(TARGET)/release/$$name" dist/$$name.part && \
 	  mv dist/$$name.part dist/$$name || exit 1; \
 	done
+	mkdir -p dist/models && rm -rf dist/models/starter && cp -R models/starter dist/models/
 	for name in $(PLUGINS); do \
 	  file=libplugin_$$name.$(EXT); \
 	  install -m 644 "$(TARGET)/release/$$file" dist/plugins/$$file.part && \
 	  mv dist/plugins/$$file.part dist/plugins/$$file || exit 1; \
 	done
+
+dist: build ## an archive of the host, its plugins, the starter model and all licences
+	$(CARGO) run -q -p package --locked -- dist
 
 # The end-to-end tests load files that `cargo test` does not build.
 test-prebuild:
@@ -95,17 +102,26 @@ lint: fmt-check ## formatting, clippy, rustdoc and the repository's own rules
 ci: ## what continuous integration runs
 	.ci/run
 
-serve: build ## make serve MODEL=path: build what is missing, then serve
-	@test -n "$(MODEL)" || { echo "make serve MODEL=path/to/model.gguf" >&2; exit 2; }
-	dist/host serve --plugins dist/plugins --model "$(MODEL)" $(ARGS)
+serve: build ## build what is missing, then serve the starter model, or MODEL=path/to/model.gguf
+	dist/host serve --plugins dist/plugins $(if $(MODEL),--model "$(MODEL)") $(ARGS)
 
-run: build ## make run MODEL=path PROMPT='..': one answer, or a chat without PROMPT
-	@test -n "$(MODEL)" || { echo "make run MODEL=path/to/model.gguf [PROMPT='..']" >&2; exit 2; }
-	dist/host run --plugins dist/plugins "$(MODEL)" $(if $(PROMPT),"$(PROMPT)") $(ARGS)
+run: build ## one answer to PROMPT='..', or a chat without it; MODEL=path for another than the starter
+	dist/host run --plugins dist/plugins "$(or $(MODEL),$(STARTER))" $(if $(PROMPT),"$(PROMPT)") $(ARGS)
 
-bench: build ## make bench MODEL=path [ARGS="--vs URL"]: speed, alone or beside another server
-	@test -n "$(MODEL)" || { echo "make bench MODEL=path/to/model.gguf" >&2; exit 2; }
-	dist/host bench --plugins dist/plugins "$(MODEL)" $(ARGS)
+run-with-mcp: build ## serve, joined by the tool servers of MCP_CONFIG=servers.json
+	dist/host serve --plugins dist/plugins $(if $(MODEL),--model "$(MODEL)") --mcp-config "$(MCP_CONFIG)" $(ARGS)
+
+doctor: build ## what this machine has and lacks for serving
+	dist/host doctor --plugins dist/plugins $(ARGS)
+
+docs: ## the documentation of all crates, in target/doc
+	$(CARGO) doc $(MEMBERS) --no-deps --locked
+
+completions: build ## completions of SHELL_NAME=bash, zsh, fish or powershell on standard output
+	@dist/host completions $(SHELL_NAME)
+
+bench: build ## speed of MODEL=path, alone or beside another server with ARGS="--vs URL"
+	dist/host bench --plugins dist/plugins "$(or $(MODEL),$(STARTER))" $(ARGS)
 
 bench-kernels: ## speed of each kernel beside its stored one; ARGS='q4_0 --write'
 	$(CARGO) bench -p kernels --bench ratios --locked -- $(ARGS)

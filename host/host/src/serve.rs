@@ -98,6 +98,7 @@ fn agent_options(args: &ServeArgs, mcp: &McpServer) -> AgentOptions {
 }
 
 /// What a supervisor of services wants to know.
+#[derive(Clone, Copy)]
 enum Stage {
     Ready,
     Stopping,

@@ -31,6 +31,14 @@ pub fn run(command: &mut Command) -> Finished {
     run_within(command, Stdio::null(), LIMIT)
 }
 
+/// As [`run`], with what the command finds on stdin.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_reading(command: &mut Command, stdin: impl Into<Stdio>) -> Finished {
+    run_within(command, stdin.into(), LIMIT)
+}
+
 /// Runs the host with these arguments and without flags from the environment.
 ///
 /// # Panics
@@ -48,7 +56,7 @@ pub fn run_host_reading<'a>(
     stdin: impl Into<Stdio>,
 ) -> Finished {
     let mut command = Command::new(host_program());
-    run_within(without_flags(&mut command).args(arguments), stdin.into(), LIMIT)
+    run_reading(without_flags(&mut command).args(arguments), stdin)
 }
 
 /// Runs cargo in a folder, building into `target`.

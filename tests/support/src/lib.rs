@@ -20,7 +20,7 @@ pub use browser::Browser;
 pub use build::{
     build_plugin, example_program, fixture_server, host_program, plugin_file, target_dir,
 };
-pub use command::{Finished, cargo, run, run_host, run_host_reading};
+pub use command::{Finished, cargo, run, run_host, run_host_reading, run_reading};
 pub use folder::{PluginFolder, SHIPPED, dynamic_library};
 pub use host::TestHost;
 pub use http::{Client, EventStream, Response};

@@ -23,12 +23,14 @@ mod mcp_soak;
 mod model_roots;
 mod null_compute;
 mod operating;
+mod package;
 #[cfg(unix)]
 mod page;
 mod plugin_tools;
 mod profile;
 mod quantize;
 mod reference_models;
+mod starter;
 mod support_table;
 mod surface;
 mod versus;
