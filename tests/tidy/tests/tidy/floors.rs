@@ -13,7 +13,7 @@ const FLOORS: &[(u8, &[&str])] = &[
     (2, &["plugin-api", "host-engine", "host-loader", "host-metrics"]),
     (3, &["plugin-testkit", "kernel-dtypes", "host-generation", "host-model", "host-tools"]),
     (4, &["host-http", "host-mcp", "plugins/*"]),
-    (5, &["host", "host-join", "host-pull"]),
+    (5, &["host", "host-join", "host-pull", "package"]),
     (6, &["tests/*"]),
     (7, &["e2e"]),
 ];
