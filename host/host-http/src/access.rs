@@ -15,7 +15,7 @@ use crate::keys::ApiKeys;
 use crate::state::HttpOptions;
 
 /// Paths that anyone may read: they tell a monitor or a browser nothing it must not know.
-const OPEN_PATHS: [&str; 3] = ["/", "/favicon.svg", "/health"];
+const OPEN_PATHS: [&str; 4] = ["/", "/favicon.svg", "/health", "/ready"];
 
 /// Paths that change what the host serves.
 const ADMIN_PATHS: [&str; 5] = [

@@ -65,11 +65,13 @@ pub(crate) fn start(args: &LogArgs) -> Result<Logs, Failure> {
 }
 
 /// A filter in which the MCP library, which tells whole messages at `info`, tells warnings only,
-/// unless the filter names it.
+/// and none of its service, to which a client that leaves after its call is an error, unless the
+/// filter names them.
 fn quiet(filter: &str) -> String {
     match filter {
-        "off" | "error" => filter.to_owned(),
-        _ => format!("rmcp=warn,{filter}"),
+        "off" => filter.to_owned(),
+        "error" => format!("rmcp::service=off,{filter}"),
+        _ => format!("rmcp=warn,rmcp::service=off,{filter}"),
     }
 }
 

@@ -21,14 +21,14 @@ async fn send(host: &TestHost, path: &str, headers: &[(&str, &str)]) -> Answer {
 }
 
 #[tokio::test]
-async fn a_key_guards_everything_but_health_and_the_page() {
+async fn a_key_guards_everything_but_probes_and_the_page() {
     let host = TestHost::empty(options(Some("secret"), true));
     let local = ("host", "localhost");
     for path in ["/", "/page/app.mjs", "/favicon.svg", "/health"] {
         assert_eq!(send(&host, path, &[local]).await.status, 200, "{path}");
     }
-    for path in ["/ready", "/v1/models", "/v1/plugins", "/metrics", "/nope", "/pages", "/tokenize"]
-    {
+    assert_eq!(send(&host, "/ready", &[local]).await.status, 503, "there is no model");
+    for path in ["/v1/models", "/v1/plugins", "/metrics", "/nope", "/pages", "/tokenize"] {
         for sent in
             [None, Some(("authorization", "Bearer wrong")), Some(("authorization", "Basic eDp5"))]
         {
