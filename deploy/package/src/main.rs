@@ -10,6 +10,7 @@ mod licences;
 
 use archive::{Archive, sha256};
 use clap::Parser;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -30,11 +31,11 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match package(&arguments.built, &arguments.checkout) {
         Ok(file) => {
-            println!("{}", file.display());
+            let _closed = writeln!(io::stdout(), "{}", file.display());
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            eprintln!("error: {failure}");
+            let _closed = writeln!(io::stderr(), "error: {failure}");
             ExitCode::FAILURE
         }
     }

@@ -100,11 +100,15 @@ pub(crate) enum Command {
     },
 }
 
+/// What stands between folders in a list, as in `PATH`; on Windows a colon is part of a path.
+const FOLDER_SEPARATOR: char = if cfg!(windows) { ';' } else { ':' };
+
 /// Where plugins come from.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct PluginArgs {
     /// Folder of plugins; may be repeated. Without it: `plugins` beside the program.
-    #[arg(long = "plugins", value_name = "DIR", env = "HOST_PLUGINS", value_delimiter = ':')]
+    #[arg(long = "plugins", value_name = "DIR", env = "HOST_PLUGINS")]
+    #[arg(value_delimiter = FOLDER_SEPARATOR)]
     pub(crate) dirs: Vec<PathBuf>,
     /// Use this plugin for a claim that several offer, such as `compute:cpu=cpu`.
     #[arg(long = "pin", value_name = "KIND:CLAIM=PLUGIN", env = "HOST_PIN", value_delimiter = ',')]

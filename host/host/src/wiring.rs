@@ -40,11 +40,14 @@ pub(crate) fn registry(args: &PluginArgs) -> Result<Arc<Registry>, Failure> {
     Ok(loader(args)?.scan())
 }
 
-/// The folders of the flags, or the one beside the program.
+/// The folders of the flags, or the one beside the program. An empty text is none, as an unset
+/// variable often arrives.
 pub(crate) fn plugin_dirs(args: &PluginArgs) -> io::Result<Vec<PathBuf>> {
-    match args.dirs.is_empty() {
+    let named: Vec<_> =
+        args.dirs.iter().filter(|dir| !dir.as_os_str().is_empty()).cloned().collect();
+    match named.is_empty() {
         true => Ok(vec![folders::beside_program("plugins")?]),
-        false => Ok(args.dirs.clone()),
+        false => Ok(named),
     }
 }
 

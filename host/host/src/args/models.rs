@@ -1,6 +1,6 @@
 //! The flags of model folders, of what their models may take, and of `host models`.
 
-use super::{LoadArgs, PluginArgs};
+use super::{FOLDER_SEPARATOR, LoadArgs, PluginArgs};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -8,7 +8,8 @@ use std::path::PathBuf;
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct RootArgs {
     /// Folder of models; may be repeated.
-    #[arg(long = "models", value_name = "DIR", env = "HOST_MODELS", value_delimiter = ':')]
+    #[arg(long = "models", value_name = "DIR", env = "HOST_MODELS")]
+    #[arg(value_delimiter = FOLDER_SEPARATOR)]
     pub(crate) roots: Vec<PathBuf>,
 }
 
