@@ -21,7 +21,7 @@ from words import Source
 class Generator:
     """A stream of (messages, tools) to train with. `early` is the mix of the first steps: copying."""
 
-    LATE = {"fact": 38, "call": 40, "other": 6, "greeting": 2, "fields": 5, "json": 4, "repeat": 3, "turns": 2}
+    LATE = {"fact": 36, "call": 44, "other": 6, "greeting": 2, "fields": 5, "json": 4, "repeat": 2, "turns": 2}
     EARLY = {"fact": 12, "call": 30, "other": 3, "greeting": 1, "fields": 10, "json": 2, "repeat": 42, "turns": 0}
 
     def __init__(self, seed):

@@ -47,8 +47,11 @@ AFTER = [" Thanks!", " please", " Thank you.", " now", " for me", " - thanks", "
 
 def around(rng, prompt):
     """A prompt as somebody else would have typed it."""
-    if rng.random() < 0.1:
+    roll = rng.random()
+    if roll < 0.1:
         prompt = rng.choice(BEFORE) + prompt
+    elif roll < 0.25:
+        prompt = " ".join([*fill(rng, 3), prompt])
     if rng.random() < 0.08:
         prompt += rng.choice(AFTER)
     return prompt
@@ -135,7 +138,6 @@ def spoken(name):
 def invented(source):
     """A tool that nobody has seen, a prompt for it and the right arguments."""
     rng = source.rng
-    forms = FORMS[source.split]
     name = source.name()
     arguments, types, said = {}, {}, []
     for _ in range(rng.choice([1, 1, 2, 2, 3])):
@@ -152,18 +154,57 @@ def invented(source):
             del arguments[left]
             said = [(key, text) for key, text in said if key != left]
     description = rng.choice(["", source.phrase(1, 3).capitalize(), f"{source.one_verb()} the {source.word()}"])
-    head = rng.choice(forms["head"]).format(name=name, words=spoken(name))
-    if not said:
-        prompt = head + "."
-    elif len(said) == 1:
-        prompt = rng.choice(forms["one"]).format(head=head, p=spoken(said[0][0]), v=said[0][1])
+    words = spoken(name)
+    if description and rng.random() < 0.25:
+        # Somebody who speaks of what a tool does, not of its name.
+        words = description.lower()
+    if source.split == "train" and rng.random() < 0.5:
+        prompt = loosely(rng, rng.choice([name, words, words]), said)
     else:
-        pair, join = rng.choice(forms["pair"]), rng.choice(forms["join"])
-        if rng.random() < 0.3:
-            rng.shuffle(said)
-        pairs = [pair.format(p=spoken(key), v=text) for key, text in said]
-        prompt = rng.choice(forms["many"]).format(head=head, list=join.join(pairs))
+        prompt = strictly(rng, FORMS[source.split], name, words, said)
     return tool(name, description, types, required), prompt, arguments
+
+
+def strictly(rng, forms, name, words, said):
+    """A prompt in one of the forms."""
+    head = rng.choice(forms["head"]).format(name=name, words=words)
+    if not said:
+        return head + "."
+    if len(said) == 1:
+        return rng.choice(forms["one"]).format(head=head, p=spoken(said[0][0]), v=said[0][1])
+    pair, join = rng.choice(forms["pair"]), rng.choice(forms["join"])
+    if rng.random() < 0.3:
+        rng.shuffle(said)
+    pairs = [pair.format(p=spoken(key), v=text) for key, text in said]
+    return rng.choice(forms["many"]).format(head=head, list=join.join(pairs))
+
+
+FILLERS = ("please just now then kindly could would can you i we need want like to for me us it this that the a with and "
+           "take using give let go do make have get as on at in of by from once more again also maybe ok well so here "
+           "there is are be set should must will try help thing task today first last only still its my our your").split()
+MARKS = [",", ",", ";", ":", ".", " -", "!", "?"]
+
+
+def fill(rng, most):
+    """Words that change nothing."""
+    return [rng.choice(FILLERS) for _ in range(rng.randint(0, most))]
+
+
+def loosely(rng, head, said):
+    """A prompt in no form: what matters stands among words and marks that do not, so that it must be
+    found by what it is and not by where it stands."""
+    parts = [[*fill(rng, 3), head]]
+    for key, text in said:
+        text = f'"{text}"' if " " in text and not text.startswith('"') else text
+        sign = rng.choice([[], [], ["="], ["is"], [":"], fill(rng, 1)])
+        parts.append([*fill(rng, 2), spoken(key), *sign, text])
+    if rng.random() < 0.3:
+        rng.shuffle(parts)
+    prompt = ""
+    for at, part in enumerate(parts):
+        end = rng.choice(MARKS) if rng.random() < 0.5 else ""
+        prompt += (" " if at else "") + " ".join(part).replace(" :", ":") + end
+    return prompt[:1].upper() + prompt[1:] if rng.random() < 0.5 else prompt
 
 
 def one_call(source, tools_max=3):

@@ -162,6 +162,8 @@ def worker(rank, args):
     state = {"step": 0, "spent": 0.0, "seen": 0}
     if checkpoint.exists():
         state = load(checkpoint, model, steppers)
+        if rank == 0:
+            forget_after(args.out / "loss.csv", state["step"])
     elif rank == 0:
         print(f"{sum(p.numel() for p in model.parameters()):,} parameters", flush=True)
     limit = args.minutes * 60
@@ -187,6 +189,13 @@ def worker(rank, args):
         if rank == 0 and (now - saved > 90 or state["spent"] >= limit):
             saved = now
             save(checkpoint, model, steppers, state)
+
+
+def forget_after(path, step):
+    """Drops the lines of steps that were lost when a run was stopped."""
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+        path.write_text("".join(line for line in lines if int(line.split(",")[0]) <= step), encoding="utf-8")
 
 
 def report(path, state, loss):

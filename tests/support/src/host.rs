@@ -33,11 +33,21 @@ impl TestHost {
     /// It ends, or does not listen within two minutes; its log is shown.
     #[must_use]
     pub fn serve(plugins: &Path, arguments: &[&str]) -> Self {
+        Self::serve_with(plugins, arguments, &[])
+    }
+
+    /// As [`Self::serve`], with further variables in its environment.
+    ///
+    /// # Panics
+    /// As [`Self::serve`].
+    #[must_use]
+    pub fn serve_with(plugins: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let scratch = Scratch::new();
         let mut command = Command::new(host_program());
         command.args(["serve", "--port", "0", "--plugins"]).arg(plugins);
         command.arg("--cache-dir").arg(scratch.path()).args(arguments);
         let mut child = without_flags(&mut command)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

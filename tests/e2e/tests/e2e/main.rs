@@ -9,6 +9,7 @@ mod bad_plugins;
 mod checkpoint;
 mod command_line;
 mod concurrency;
+mod deploy;
 mod drop_in;
 mod embeddings;
 mod faults;
