@@ -20,7 +20,14 @@ const PROMISED: &[&str] = &[
     "docs/operating/README.md",
     "docs/operating/flags.md",
     "docs/performance.md",
+    "docs/plugin-guide/README.md",
+    "docs/plugin-guide/architecture.md",
+    "docs/plugin-guide/compute.md",
     "docs/plugin-guide/first-plugin.md",
+    "docs/plugin-guide/format.md",
+    "docs/plugin-guide/quantization.md",
+    "docs/plugin-guide/shipping.md",
+    "docs/plugin-guide/testing.md",
     "docs/plugin-guide/tools.md",
 ];
 
