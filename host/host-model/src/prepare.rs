@@ -29,7 +29,7 @@ pub struct LoadOptions {
     pub device: Option<String>,
     /// Threads to compute with.
     pub threads: usize,
-    /// Element type of the KV cache: `auto`, `f32` or `f16`.
+    /// Element type of the KV cache: `auto`, `f32`, `f16`, `bf16` or `q8_0`.
     pub kv_dtype: String,
     /// Most positions of a sequence, which may be more than the model was trained on.
     pub context_length: Option<usize>,
@@ -231,8 +231,10 @@ pub(crate) fn plugin(path: &Path, source: PluginError) -> LoadError {
 
 pub(crate) fn open(registry: &Registry, path: &Path) -> Result<OpenCheckpoint, LoadError> {
     let formats = registry.formats();
+    // The first of equals is the one with the highest score, and `max_by_key` takes the last.
     let best = formats
         .iter()
+        .rev()
         .map(|format| (format.probe(path), format))
         .filter(|(score, _)| *score > 0)
         .max_by_key(|(score, _)| *score);

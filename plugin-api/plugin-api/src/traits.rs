@@ -259,7 +259,7 @@ pub struct SessionOptions<'a> {
     pub progress: Progress<'a>,
     /// Sizes of the KV storage and of the largest step.
     pub limits: SessionLimits,
-    /// Element type of the KV cache: `f32` or `f16`.
+    /// Element type of the KV cache: `f32`, `f16`, `bf16` or `q8_0`.
     pub kv_dtype: String,
     /// Threads to compute with; 0 lets the plugin choose.
     pub threads: usize,

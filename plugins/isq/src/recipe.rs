@@ -15,8 +15,8 @@ pub(crate) const CLAIMS: &[&str] = &[
     "4", "8", "q2k", "q3k", "q4k", "q5k", "q6k", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q4_0",
     "q4_1", "q5_0", "q5_1", "q8_0", "iq4_nl", "iq4_xs", "mxfp4", "tq1_0", "tq2_0", "hqq4", "hqq8",
     "afq4", "afq8", "fp8", "f8_e4m3", "f16", "bf16", "f32", "q2_k_m", "q3_k_s", "q3_k_m", "q3_k_l",
-    "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k_m", "q4_0_m", "q4_1_m", "q4_1_m", "q5_0_m",
-    "q5_1_m", "q5_1_m", "iq4_nl_m", "iq4_xs_m", "rules",
+    "q4_k_s", "q4_k_m", "q5_k_s", "q5_k_m", "q6_k_m", "q4_0_m", "q4_1_m", "q5_0_m", "q5_1_m",
+    "iq4_nl_m", "iq4_xs_m", "rules",
 ];
 
 /// Other words for a dtype.
