@@ -51,7 +51,7 @@ def signature(it):
         kind = "|".join(of["enum"]) if "enum" in of else of["type"]
         parts.append(f"{name}{'' if name in schema['required'] else '?'}: {kind}")
     description = it["description"].split(".")[0][:80]
-    return f"{it['name']}({', '.join(parts)})" + (f" {description}" if description else "")
+    return (f"{description}: " if description else "") + f"{it['name']}({', '.join(parts)})"
 
 
 def body(message):
@@ -65,25 +65,22 @@ def body(message):
 
 
 def pieces(messages, tools=None):
-    """Pieces of the text with whether they are learned: an assistant's words and their end are."""
-    system = messages[0]["content"] if messages[0]["role"] == "system" else ""
-    plain = ""
-    if system or tools:
-        plain = "<|im_start|>system\n" + system
-        if tools:
-            plain += ("\n" if system else "") + "Tools:"
-            plain += "".join("\n" + signature(it) for it in tools)
-        plain += END + "\n"
-    out = []
-    for message in messages:
-        if message["role"] == "system":
-            continue
+    """Pieces of the text with whether they are learned: an assistant's words and their end are.
+
+    The tools stand after the last request, and each line begins with what the tool does: so a name
+    is read by a model that knows already what is asked for and what the tool is for.
+    """
+    last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=None)
+    out, plain = [], ""
+    for at, message in enumerate(messages):
         plain += f"<|im_start|>{message['role']}\n"
         if message["role"] == "assistant":
             out += [(plain, False), (body(message), True)]
             plain = "\n"
         else:
             plain += body(message) + "\n"
+        if tools and at == last:
+            plain += "<|im_start|>system\nTools:" + "".join("\n" + signature(it) for it in tools) + END + "\n"
     return out
 
 

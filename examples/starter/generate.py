@@ -21,7 +21,7 @@ from words import Source
 class Generator:
     """A stream of (messages, tools) to train with. `early` is the mix of the first steps: copying."""
 
-    LATE = {"fact": 36, "call": 44, "other": 6, "greeting": 2, "fields": 5, "json": 4, "repeat": 2, "turns": 2}
+    LATE = {"fact": 32, "call": 50, "other": 5, "greeting": 2, "fields": 5, "json": 4, "repeat": 2, "turns": 2}
     EARLY = {"fact": 12, "call": 30, "other": 3, "greeting": 1, "fields": 10, "json": 2, "repeat": 42, "turns": 0}
 
     def __init__(self, seed):
@@ -53,7 +53,7 @@ class Generator:
         return tools.conversation(self.source)
 
     def other(self):
-        return talk.other(self.source), self.some_tools(0.2)
+        return talk.other(self.source), self.some_tools(0.1)
 
     def greeting(self):
         return talk.greeting(self.source), self.some_tools(0.15)
@@ -79,9 +79,7 @@ class Generator:
         """Tools that have nothing to do with the question."""
         if self.rng.random() >= chance:
             return None
-        offered, *_ = tools.one_call(self.source, 2)
-        # A search would do for any question.
-        return [it for it in offered if "earch" not in it["function"]["description"]]
+        return [tools.invented(self.source)[0]]
 
 
 def plain(question):

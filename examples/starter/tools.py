@@ -57,12 +57,29 @@ def around(rng, prompt):
     return prompt
 
 
+def family_name(source, family):
+    """A name of the family, or one that is not: names are read in the list and not known by heart."""
+    rng = source.rng
+    roll = rng.random()
+    if roll < 0.4:
+        return rng.choice(family.names)
+    if roll < 0.65:
+        return source.name()
+    words = re.findall(r"[a-z]+", " ".join([*family.descriptions, *map(spoken, family.names)]).lower())
+    parts = list(dict.fromkeys(rng.choice([*words, source.word()]) for _ in range(rng.choice([1, 2, 2, 3]))))
+    if rng.random() < 0.2:
+        return parts[0] + "".join(part.capitalize() for part in parts[1:])
+    return rng.choice(["_", "_", "_", "-", "__"]).join(parts)
+
+
 def known(source):
     """A tool of a family, a prompt for it and the right arguments."""
     rng = source.rng
     family = rng.choice(FAMILIES[source.split])
     slots = rng.choice(family.schemas)
-    name = rng.choice(family.names) if rng.random() < 0.8 else source.name()
+    name = family_name(source, family)
+    if len(slots) == 1 and rng.random() < 0.35:
+        slots = {source.name() if rng.random() < 0.5 else source.word(): slot for slot in slots.values()}
     values = [value(source, slot) for slot in slots.values()]
     prompt = rng.choice(family.prompts).format(*(said for _, said in values))
     types = {key: TYPES.get(slot, "string") for key, slot in slots.items()}

@@ -88,7 +88,7 @@ class Batches:
         return tokens[:, :-1], places, tokens[:, 1:][places]
 
 
-def rate(progress, warm=0.01, fall=0.45):
+def rate(progress, warm=0.01, fall=0.35):
     """Share of the learning rate: a short rise, a plateau, then a fall to nothing as a cosine."""
     if progress < warm:
         return 0.05 + 0.95 * progress / warm
