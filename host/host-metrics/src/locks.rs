@@ -203,8 +203,11 @@ impl Collector for LockCollector {
         )?;
         for (labels, waits) in series() {
             let (acquisitions, contended) = (load(&waits.acquisitions), load(&waits.contended));
-            let mut buckets: Vec<(f64, u64)> =
-                BOUNDS.into_iter().chain([f64::MAX]).zip(waits.buckets.iter().map(load)).collect();
+            let mut buckets: Vec<(f64, u64)> = BOUNDS
+                .into_iter()
+                .chain([f64::INFINITY])
+                .zip(waits.buckets.iter().map(load))
+                .collect();
             // Who did not wait is below the first bound.
             buckets[0].1 += acquisitions.saturating_sub(contended);
             let count = buckets.iter().map(|(_, count)| count).sum();

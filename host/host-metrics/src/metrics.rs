@@ -404,6 +404,16 @@ mod tests {
     }
 
     #[test]
+    fn every_histogram_ends_with_a_bucket_of_all() {
+        let page = busy().encode();
+        let series = |is: fn(&str) -> bool| page.lines().filter(|line| is(line)).count();
+        let histograms =
+            series(|line| line.split('{').next().is_some_and(|it| it.ends_with("_count")));
+        assert!(histograms >= 12, "{histograms} in\n{page}");
+        assert_eq!(series(|line| line.contains("le=\"+Inf\"")), histograms, "{page}");
+    }
+
+    #[test]
     fn requests_in_flight_fall_when_the_guard_is_dropped() {
         let metrics = Metrics::new();
         let series = r#"host_requests_in_flight{model="tiny"}"#;
