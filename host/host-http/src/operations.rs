@@ -32,9 +32,9 @@ pub(crate) async fn health(State(state): State<AppState>) -> Result<Json<Value>,
     .await
 }
 
-/// Whether a request would be served now.
+/// Whether requests are wanted and would be served now.
 pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Value>, ApiError> {
-    if state.is_draining() {
+    if state.is_leaving() {
         return Err(ApiError::draining());
     }
     if !is_ready(&state) {
@@ -45,8 +45,17 @@ pub(crate) async fn ready(State(state): State<AppState>) -> Result<Json<Value>, 
     Ok(Json(json!({"status": "ready"})))
 }
 
+/// What SGLang's gateway asks whoever it sends requests to: the model of those that name none.
+pub(crate) async fn server_info(State(state): State<AppState>) -> Json<Value> {
+    let model = state.models().get("default");
+    Json(json!({
+        "served_model_name": model.map(|model| model.summary().id.clone()),
+        "version": env!("CARGO_PKG_VERSION"),
+    }))
+}
+
 fn is_ready(state: &AppState) -> bool {
-    !state.is_draining() && state.models().is_ready()
+    !state.is_leaving() && state.models().is_ready()
 }
 
 /// The page that Prometheus reads.

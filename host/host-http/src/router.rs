@@ -16,12 +16,13 @@ use crate::{
 };
 
 /// Every route of this surface, as the router and the metrics know it.
-pub(crate) const ROUTES: [&str; 32] = [
+pub(crate) const ROUTES: [&str; 33] = [
     "/",
     "/page/{*path}",
     "/favicon.svg",
     "/health",
     "/ready",
+    "/server_info",
     "/metrics",
     "/openapi.json",
     "/docs",
@@ -63,6 +64,7 @@ pub fn router(state: AppState, others: Router) -> Router {
         .route("/favicon.svg", get(page::icon))
         .route("/health", get(operations::health))
         .route("/ready", get(operations::ready))
+        .route("/server_info", get(operations::server_info))
         .route("/metrics", get(operations::metrics))
         .route("/openapi.json", get(openapi::document))
         .route("/docs", get(openapi::page))

@@ -69,6 +69,7 @@ struct Inner {
     admin: Arc<dyn Admin>,
     options: HttpOptions,
     limiter: Option<Arc<Limiter>>,
+    leaving: AtomicBool,
     draining: AtomicBool,
 }
 
@@ -80,8 +81,10 @@ impl AppState {
         admin: Arc<dyn Admin>,
         options: HttpOptions,
     ) -> Self {
-        let (limiter, draining) = (Limiter::new(options.rate_limits), AtomicBool::new(false));
-        Self { inner: Arc::new(Inner { models, metrics, admin, options, limiter, draining }) }
+        let limiter = Limiter::new(options.rate_limits);
+        let (leaving, draining) = (AtomicBool::new(false), AtomicBool::new(false));
+        let inner = Inner { models, metrics, admin, options, limiter, leaving, draining };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The models served.
@@ -94,8 +97,20 @@ impl AppState {
         &self.inner.metrics
     }
 
+    /// Tells whoever balances load to turn to others: `/ready` refuses, and each answer closes its
+    /// connection. Requests are served as before.
+    pub fn leave(&self) {
+        self.inner.leaving.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the host wants no more requests, or takes none.
+    pub fn is_leaving(&self) -> bool {
+        self.inner.leaving.load(Ordering::SeqCst)
+    }
+
     /// Takes no new requests from now on: `/ready` says so, and so do the models.
     pub fn drain(&self) {
+        self.leave();
         self.inner.draining.store(true, Ordering::SeqCst);
     }
 

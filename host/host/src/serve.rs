@@ -49,6 +49,7 @@ pub(crate) fn serve(
         options.agent = Some(agent_options(args, &mcp));
         let (models, metrics) = (house.models.clone(), house.metrics.clone());
         let state = AppState::new(models, metrics, house.admin(), options);
+        let (leaving, drain) = (state.clone(), Duration::from_secs(http.drain_s));
         let stop = CancellationToken::new();
         let stopping = stop.clone();
         let stopped = move || stopping.clone().cancelled_owned();
@@ -66,6 +67,7 @@ pub(crate) fn serve(
         }
         tokio::spawn(async move {
             stop_signal().await;
+            turn_away(&leaving, drain).await;
             note("stopping: running answers finish first");
             tell_supervisor(Stage::Stopping);
             mcp.drain();
@@ -85,6 +87,18 @@ pub(crate) fn serve(
         }
         Ok(())
     })
+}
+
+/// Serves on until whoever balances load has had the time to notice; a second signal cuts it short.
+async fn turn_away(state: &AppState, time: Duration) {
+    state.leave();
+    if !time.is_zero() {
+        note("stopping: not ready any more, still serving");
+        tokio::select! {
+            () = tokio::time::sleep(time) => {}
+            () = stop_signal() => {}
+        }
+    }
 }
 
 /// What models may call for clients of chats: the tools that clients of MCP find.

@@ -126,4 +126,5 @@ pub(super) const ENDPOINTS: &[Endpoint] = &[
     post("/api/generate", "Continues by Ollama's API", &[OLLAMA_GENERATE, OLLAMA], answers::OBJECT),
     get("/health", "200 while the process works", answers::OBJECT),
     get("/ready", "200 while a model can take requests", answers::OBJECT),
+    get("/server_info", "The default model, as SGLang has it", answers::OBJECT),
 ];

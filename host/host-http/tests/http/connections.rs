@@ -98,6 +98,23 @@ async fn a_stop_lets_running_streams_finish_and_closes_idle_connections() {
 }
 
 #[tokio::test]
+async fn a_leaving_host_serves_closes_connections_and_is_not_ready() {
+    let host = TestHost::saying(&chat_script("hello"));
+    let served = served(&host).await;
+    let ready = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert!(served.exchange(ready).await.starts_with("HTTP/1.1 200 "));
+    host.state.leave();
+    let refusal = served.exchange(ready).await;
+    assert!(refusal.starts_with("HTTP/1.1 503 ") && refusal.contains("retry-after"), "{refusal}");
+    let kept = String::from_utf8(request(&chat(json!({"temperature": 0})))).expect("text");
+    let kept = kept.replace("Connection: close\r\n", "");
+    let answer = served.exchange(kept.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("\"hello\""), "{answer}");
+    assert!(answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    served.stop().await;
+}
+
+#[tokio::test]
 async fn what_outlasts_the_grace_period_is_closed() {
     let options = HttpOptions { grace: Duration::from_millis(20), ..HttpOptions::default() };
     let host = TestHost::empty(options);

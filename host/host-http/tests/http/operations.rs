@@ -91,12 +91,14 @@ async fn models_are_loaded_and_unloaded_while_the_host_runs() {
     assert_eq!((answer.status.as_u16(), &answer.json()["id"]), (201, &json!("org/good")));
     assert_eq!(host.get("/ready").await.json(), json!({"status": "ready"}));
     assert_eq!(host.get("/v1/models/org/good").await.json()["id"], "org/good");
+    assert_eq!(host.get("/server_info").await.json()["served_model_name"], "org/good");
     let body = completion(json!({"model": "org/good", "prompt": [1], "temperature": 0}));
     assert_eq!(host.ok("/v1/completions", &body).await["choices"][0]["text"], "ood");
     let unloaded = host.ok("/v1/models/unload", &json!({"id": "org/good"})).await;
     assert_eq!(unloaded["unloaded"], true);
     assert_eq!(host.get("/v1/models/org/good").await.status, 404);
     assert_eq!(host.get("/ready").await.status, 503);
+    assert_eq!(host.get("/server_info").await.json()["served_model_name"], json!(null));
 }
 
 #[tokio::test]

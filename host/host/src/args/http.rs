@@ -49,7 +49,10 @@ pub(crate) struct HttpArgs {
     #[arg(value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     #[arg(hide_short_help = true)]
     pub(crate) mcp_sessions_max: usize,
-    /// Seconds that running streams get to finish when the host is told to stop.
+    /// Seconds that the host, told to stop, still serves while `/ready` says that it is not ready.
+    #[arg(long, env = "HOST_DRAIN_S", default_value_t = 0, hide_short_help = true)]
+    pub(crate) drain_s: u64,
+    /// Seconds that running streams then get to finish.
     #[arg(long, env = "HOST_GRACE_S", default_value_t = 30, hide_short_help = true)]
     pub(crate) grace_s: u64,
 }
