@@ -97,15 +97,24 @@ impl TestHost {
         kib.expect("Linux tells the resident memory of a process") << 10
     }
 
-    /// Asks it to stop, as a service manager does, and waits until it has.
+    /// Asks it to stop, as a service manager does.
+    ///
+    /// # Panics
+    /// The process is gone.
+    #[cfg(unix)]
+    pub fn ask_to_stop(&self) {
+        let pid = self.child.id().to_string();
+        let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("`kill` runs");
+        assert!(asked.success(), "the process is gone");
+    }
+
+    /// Asks it to stop and waits until it has.
     ///
     /// # Panics
     /// It does not end within a minute.
     #[cfg(unix)]
     pub fn stop(&mut self) -> ExitStatus {
-        let pid = self.child.id().to_string();
-        let asked = Command::new("kill").args(["-TERM", &pid]).status().expect("`kill` runs");
-        assert!(asked.success(), "the process is gone");
+        self.ask_to_stop();
         let mut ended = None;
         eventually("the host ends after SIGTERM", || {
             ended = self.child.try_wait().expect("the child was started by us");

@@ -24,6 +24,11 @@ pub(crate) const CLIENTS: &[Client] = &[
     Client { name: "lm-eval", language: Language::Python, only_with: Some("HOST_TEST_LM_EVAL") },
 ];
 
+/// No client, but it is installed as they are.
+#[cfg(unix)]
+pub(crate) const GATEWAY: Client =
+    Client { name: "sglang-router", language: Language::Python, only_with: None };
+
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Language {
     Python,
@@ -57,29 +62,36 @@ impl fmt::Display for Outcome {
 impl Client {
     /// Installs it below `folder` and runs its script against the host at `url`.
     pub(crate) fn check(&self, folder: &Path, url: &str) -> Outcome {
-        if let Some(name) = self.only_with
-            && env::var(name).as_deref() != Ok("1")
-        {
-            return Outcome::Skipped(format!("it is large; {name}=1 runs it"));
-        }
-        let installer = match self.language {
-            Language::Python => "python3",
-            Language::Node => "npm",
+        let place = match self.installed(folder) {
+            Ok(place) => place,
+            Err(why) => return Outcome::Skipped(why),
         };
-        if Command::new(installer).arg("--version").output().is_err() {
-            return Outcome::Skipped(format!("{installer} is not there"));
-        }
-        let place = folder.join(self.name);
-        fs::create_dir_all(&place).expect("the target folder is writable");
-        if let Err(why) = self.install(&place) {
-            return Outcome::Skipped(why);
-        }
         let mut check = self.script(&place);
         check.env("BASE_URL", url).env("MODEL", "stories").env("EMBED_MODEL", "bert");
         match run(check.current_dir(&place), &place.join("check.log"), CHECK_LIMIT) {
             Ok(Ended { is_success: true, .. }) => Outcome::Passed,
             Ok(Ended { log, .. }) | Err(log) => Outcome::Failed(log),
         }
+    }
+
+    /// Where it is installed below `folder`, or why it is not.
+    pub(crate) fn installed(&self, folder: &Path) -> Result<PathBuf, String> {
+        if let Some(name) = self.only_with
+            && env::var(name).as_deref() != Ok("1")
+        {
+            return Err(format!("it is large; {name}=1 runs it"));
+        }
+        let installer = match self.language {
+            Language::Python => "python3",
+            Language::Node => "npm",
+        };
+        if Command::new(installer).arg("--version").output().is_err() {
+            return Err(format!("{installer} is not there"));
+        }
+        let place = folder.join(self.name);
+        fs::create_dir_all(&place).expect("the target folder is writable");
+        self.install(&place)?;
+        Ok(place)
     }
 
     /// Makes the environment, unless one was made for the same requirements.
@@ -148,6 +160,7 @@ impl Client {
     }
 }
 
-fn python(place: &Path) -> PathBuf {
+/// Python with what a folder has installed.
+pub(crate) fn python(place: &Path) -> PathBuf {
     place.join(if cfg!(windows) { "venv/Scripts/python.exe" } else { "venv/bin/python" })
 }

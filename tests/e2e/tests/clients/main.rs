@@ -1,9 +1,12 @@
-//! Clients that others wrote against a host: each folder beside this file is installed and run.
+//! Programs that others wrote against the host: each folder beside this file is installed and run,
+//! the clients with a script of ours, the gateway with two hosts behind it.
 //!
 //! They come from the registries of Python and Node.js, so no other test depends on this one, and
 //! what is not there is skipped with a line. What each client checks stands in its script.
 
 mod client;
+#[cfg(unix)]
+mod gateway;
 mod process;
 
 use client::{CLIENTS, Outcome};

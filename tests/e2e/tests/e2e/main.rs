@@ -6,6 +6,7 @@
 mod agent;
 mod bad_models;
 mod bad_plugins;
+mod balancing;
 mod checkpoint;
 mod command_line;
 mod concurrency;
