@@ -67,12 +67,14 @@ def body(message):
 def pieces(messages, tools=None):
     """Pieces of the text with whether they are learned: an assistant's words and their end are.
 
-    The tools stand after the last request, and each line begins with what the tool does: so a name
+    A request stands for itself: what was said before it is left out. The tools stand after it, and each line begins with what the tool does: so a name
     is read by a model that knows already what is asked for and what the tool is for.
     """
-    last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=None)
+    last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
     out, plain = [], ""
     for at, message in enumerate(messages):
+        if at < last and message["role"] != "system":
+            continue
         plain += f"<|im_start|>{message['role']}\n"
         if message["role"] == "assistant":
             out += [(plain, False), (body(message), True)]

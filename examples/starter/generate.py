@@ -21,8 +21,8 @@ from words import Source
 class Generator:
     """A stream of (messages, tools) to train with. `early` is the mix of the first steps: copying."""
 
-    LATE = {"fact": 32, "call": 50, "other": 5, "greeting": 2, "fields": 5, "json": 4, "repeat": 2, "turns": 2}
-    EARLY = {"fact": 12, "call": 30, "other": 3, "greeting": 1, "fields": 10, "json": 2, "repeat": 42, "turns": 0}
+    LATE = {"fact": 32, "call": 50, "other": 5, "greeting": 2, "fields": 5, "json": 4, "repeat": 4}
+    EARLY = {"fact": 12, "call": 30, "other": 3, "greeting": 1, "fields": 10, "json": 2, "repeat": 42}
 
     def __init__(self, seed):
         self.rng = random.Random(seed)
@@ -66,14 +66,6 @@ class Generator:
 
     def repeat(self):
         return talk.repeat(self.source), None
-
-    def turns(self):
-        """Two short conversations, one after the other."""
-        out = []
-        for _ in range(2):
-            part = self.rng.choice([self.fact, self.other, self.greeting, self.fields])()[0]
-            out += part
-        return out, None
 
     def some_tools(self, chance):
         """Tools that have nothing to do with the question."""

@@ -65,7 +65,10 @@ class Text(unittest.TestCase):
         template = jinja2.Environment(trim_blocks=True, lstrip_blocks=True).from_string(source)
         generator = generate.Generator(3)
         for _ in range(300):
+            earlier, _ = generator.one()
             messages, tools = generator.one()
+            if messages[0]["role"] != "system":
+                messages = earlier + messages
             written = template.render(messages=messages, tools=tools)
             self.assertEqual(re.sub(r"\n$", "", written), chat.text(messages, tools))
 
