@@ -20,11 +20,11 @@ fn routes() -> Vec<(String, String)> {
 
 /// Anyone may read these: they tell nothing that is not public.
 fn is_open(path: &str) -> bool {
-    matches!(path, "/" | "/health" | "/favicon.svg") || path.starts_with("/page/")
+    matches!(path, "/" | "/health" | "/ready" | "/favicon.svg") || path.starts_with("/page/")
 }
 
 #[test]
-fn a_key_file_guards_every_route_but_health_and_the_page() {
+fn a_key_file_guards_every_route_but_probes_and_the_page() {
     let scratch = Scratch::new();
     let keys = scratch.join("keys");
     fs::write(&keys, "# of the team\nalice sk-alice\nsk-nameless\n").expect("written");
