@@ -64,8 +64,9 @@ pub(crate) fn serve(
             let router = host_http::others_alone(state.clone(), others);
             servers.spawn(host_http::serve(listener, router, state, stopped()));
         }
+        let told_to_stop = stop_signal()?;
         tokio::spawn(async move {
-            stop_signal().await;
+            told_to_stop.await;
             note("stopping: running answers finish first");
             tell_supervisor(Stage::Stopping);
             mcp.drain();
