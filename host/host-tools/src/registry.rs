@@ -224,13 +224,13 @@ impl Inner {
         if let Some(missing) = entry.tool.client_needs.iter().find(|name| !declared(name)) {
             return Err(ToolError::MissingCapability(missing.clone()));
         }
-        check_size("arguments", bytes, arguments_bytes_max)?;
+        size::check("arguments", bytes, arguments_bytes_max)?;
         // Checked as a value, which takes the map and gives it back.
         let arguments = Value::Object(arguments);
         entry.input.check(&arguments).map_err(ToolError::InvalidArguments)?;
         let Value::Object(arguments) = arguments else { return Err(ToolError::Cancelled) };
         let outcome = entry.provider.call_tool(&entry.tool.name, arguments, context).await?;
-        check_size("result", size::of_outcome(&outcome), result_bytes_max)?;
+        size::check("result", size::of_outcome(&outcome), result_bytes_max)?;
         Ok(entry.judge(outcome))
     }
 
@@ -268,11 +268,4 @@ impl fmt::Debug for ToolRegistry {
         let tools = self.inner.snapshot.load().tools.len();
         f.debug_struct("ToolRegistry").field("tools", &tools).finish_non_exhaustive()
     }
-}
-
-fn check_size(what: &'static str, bytes: usize, bytes_max: usize) -> Result<(), ToolError> {
-    if bytes > bytes_max {
-        return Err(ToolError::TooLarge { what, bytes, bytes_max });
-    }
-    Ok(())
 }

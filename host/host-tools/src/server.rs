@@ -30,6 +30,7 @@ pub use self::status::{Level, ServerState, ServerStatus};
 use self::cache::Cache;
 use self::limit::Limits;
 use crate::config::{Names, ServerConfig};
+use crate::registry::size;
 use crate::result::{neighbourly, outcome};
 use crate::session::{Patience, Session};
 use crate::{
@@ -172,10 +173,11 @@ impl Server {
         self.touch();
         let result = session.request(method, params, context, patience).await;
         self.touch();
-        if result.is_ok() {
-            self.served.store(true, std::sync::atomic::Ordering::Relaxed);
-        }
-        result
+        let result = result?;
+        self.served.store(true, std::sync::atomic::Ordering::Relaxed);
+        // While lists are read, longer lines than that of a result are.
+        size::check("result", size::of(&result), self.config.result_bytes_max)?;
+        Ok(result)
     }
 
     fn touch(&self) {

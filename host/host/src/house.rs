@@ -12,6 +12,7 @@ use host_metrics::Metrics;
 use host_model::{Catalog, CatalogEntry};
 use host_tools::config::Config;
 use host_tools::{Joined, Settings, ToolRegistry};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -151,21 +152,39 @@ fn report_plugins(reports: &[PluginReport]) {
     }
 }
 
-/// Ends when the host is told to stop.
-pub(crate) async fn stop_signal() {
-    let interrupt = tokio::signal::ctrl_c();
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-            let _ended = interrupt.await;
-            return;
-        };
+/// Ends when the host is told to stop, which is heard from this call on. Call it before plugins are
+/// opened: the loader puts back the handlers that were there before each.
+#[cfg(unix)]
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
         tokio::select! {
-            _ = interrupt => {}
+            _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
+    })
+}
+
+/// Ends when the host is told to stop.
+#[cfg(not(unix))]
+pub(crate) fn stop_signal() -> io::Result<impl Future<Output = ()>> {
+    let interrupt = tokio::signal::ctrl_c();
+    Ok(async move {
+        let _ended = interrupt.await;
+    })
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::stop_signal;
+    use rustix::process::{Signal, getpid, kill_process};
+
+    #[tokio::test]
+    async fn a_signal_is_heard_before_anybody_waits_for_it() {
+        let told = stop_signal().expect("signals can be heard");
+        kill_process(getpid(), Signal::TERM).expect("the process is there");
+        told.await;
     }
-    #[cfg(not(unix))]
-    let _ended = interrupt.await;
 }

@@ -27,9 +27,10 @@ pub(crate) fn mcp(args: &McpArgs, config_file: Option<&Path>) -> Result<(), Fail
             joined.strict_ones().await?;
         }
         let output = tokio::fs::File::from_std(output);
+        let told_to_stop = stop_signal()?;
         let spoken = tokio::select! {
             spoken = server.speak(tokio::io::stdin(), output) => spoken.map_err(Failure::from),
-            () = stop_signal() => Ok(()),
+            () = told_to_stop => Ok(()),
         };
         if let Some(joined) = joined {
             joined.stop().await;

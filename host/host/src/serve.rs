@@ -10,6 +10,7 @@ use crate::house::{House, stop_signal};
 use crate::{Failure, logging};
 use host_http::{AgentOptions, ApiKeys, AppState, HttpOptions, RateLimits, check_bind};
 use host_mcp::{McpOptions, McpServer};
+use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
@@ -65,9 +66,12 @@ pub(crate) fn serve(
             let router = host_http::others_alone(state.clone(), others);
             servers.spawn(host_http::serve(listener, router, state, stopped()));
         }
+        let told_to_stop = stop_signal()?;
         tokio::spawn(async move {
-            stop_signal().await;
-            turn_away(&leaving, drain).await;
+            told_to_stop.await;
+            if let Err(error) = turn_away(&leaving, drain).await {
+                tracing::warn!(%error, "signals cannot be heard");
+            }
             note("stopping: running answers finish first");
             tell_supervisor(Stage::Stopping);
             mcp.drain();
@@ -90,15 +94,16 @@ pub(crate) fn serve(
 }
 
 /// Serves on until whoever balances load has had the time to notice; a second signal cuts it short.
-async fn turn_away(state: &AppState, time: Duration) {
+async fn turn_away(state: &AppState, time: Duration) -> io::Result<()> {
     state.leave();
     if !time.is_zero() {
         note("stopping: not ready any more, still serving");
         tokio::select! {
             () = tokio::time::sleep(time) => {}
-            () = stop_signal() => {}
+            () = stop_signal()? => {}
         }
     }
+    Ok(())
 }
 
 /// What models may call for clients of chats: the tools that clients of MCP find.

@@ -16,10 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long a server may take to be ready.
-const READY_LIMIT: Duration = Duration::from_secs(30);
-
-/// How often it is looked at.
+/// How often a server that starts is looked at.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// Runs a command.
@@ -146,15 +143,11 @@ impl Bench {
         Ok(self.joined.status().pop().ok_or("no server")?)
     }
 
-    /// Waits until it is ready or has failed.
+    /// Waits until it is ready or has failed; no part of a start takes for ever.
     async fn settled(&self) -> Result<ServerStatus, Failure> {
-        let begun = Instant::now();
         loop {
             let status = self.status()?;
-            let there = status.state == ServerState::Ready;
-            let listed = || self.tools().len() == status.tool_count;
-            let failed = matches!(status.state, ServerState::Backoff | ServerState::Disabled);
-            if there && listed() || failed || begun.elapsed() > READY_LIMIT {
+            if status.state != ServerState::Starting {
                 return Ok(status);
             }
             tokio::time::sleep(PAUSE).await;
@@ -189,7 +182,7 @@ async fn levels(
     tool: Option<&str>,
     arguments: Map,
 ) -> Result<(), Failure> {
-    let reason = status.reason.clone().unwrap_or_else(|| "no answer in time".to_owned());
+    let reason = status.reason.clone().unwrap_or_default();
     if status.level < Level::Start {
         answer(&format!("start      failed: {}\n", reason.printable()));
         return Err(reason.into());
@@ -264,7 +257,7 @@ async fn call(config: Config, tool: &str, arguments: Map) -> Result<(), Failure>
 async fn call_on(bench: &Bench, tool: &str, arguments: Map) -> Result<(), Failure> {
     let status = bench.settled().await?;
     if status.state != ServerState::Ready {
-        return Err(status.reason.unwrap_or_else(|| "no answer in time".to_owned()).into());
+        return Err(status.reason.unwrap_or_default().into());
     }
     let tools = bench.tools();
     let outcome = bench.call(&named(&tools, tool)?.name, arguments).await?;

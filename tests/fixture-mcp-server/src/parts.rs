@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::speech::{Call, send, write};
-use crate::{die, forever};
+use crate::{at, die, forever};
 
 /// Tools on a page of a long list.
 const PAGE: usize = 100;
@@ -99,14 +99,17 @@ impl Part for Alpha {
             "now" => text(&now()),
             "grow" => {
                 self.grown.store(true, Ordering::Relaxed);
-                send(&json!({"jsonrpc": "2.0",
-                    "method": "notifications/tools/list_changed"}));
+                tell_change();
                 text("grown")
             }
             "late_tool" if self.grown.load(Ordering::Relaxed) => text("late"),
             _ => return None,
         })
     }
+}
+
+fn tell_change() {
+    send(&json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
 }
 
 /// A text that differs from call to call.
@@ -243,7 +246,12 @@ impl Part for Big {
                 let kib = call.arguments["kib"].as_u64().unwrap_or(10 << 10);
                 Some(text(&"x".repeat(usize::try_from(kib).unwrap_or(0) << 10)))
             }
-            "small" => Some(text("small")),
+            "small" => {
+                if at("relist") {
+                    tell_change();
+                }
+                Some(text("small"))
+            }
             _ => Some(text("t")),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write as _};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -17,6 +18,7 @@ const MODERN: &str = "2026-07-28";
 pub(crate) struct Speech {
     part: Box<dyn Part>,
     era: String,
+    was_listed: AtomicBool,
     cancelled: Mutex<HashSet<String>>,
 }
 
@@ -47,7 +49,12 @@ impl Call {
 impl Speech {
     pub(crate) fn new(part: &str) -> Self {
         let era = std::env::var("FIXTURE_ERA").unwrap_or_default();
-        Self { part: parts::part(part), era, cancelled: Mutex::default() }
+        Self {
+            part: parts::part(part),
+            era,
+            was_listed: AtomicBool::new(false),
+            cancelled: Mutex::default(),
+        }
     }
 
     /// A line on standard error.
@@ -72,7 +79,8 @@ impl Speech {
         if at("init") && begins {
             return self.misbehave();
         }
-        if at("list") && method == "tools/list" {
+        let is_again = || self.was_listed.swap(true, Ordering::Relaxed);
+        if method == "tools/list" && (at("list") || at("relist") && is_again()) {
             return self.misbehave();
         }
         let capabilities = json!({"tools": {"listChanged": true}});

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::ToolOutcome;
+use crate::{ToolError, ToolOutcome};
 
 /// Bytes of a value as JSON, a little less where characters are escaped.
 pub(crate) fn of(value: &Value) -> usize {
@@ -21,6 +21,14 @@ pub(crate) fn of(value: &Value) -> usize {
 pub(crate) fn of_outcome(outcome: &ToolOutcome) -> usize {
     let content: usize = outcome.content.iter().map(of).sum();
     content + outcome.structured.as_ref().map_or(0, of)
+}
+
+/// Refuses what has too many bytes.
+pub(crate) fn check(what: &'static str, bytes: usize, bytes_max: usize) -> Result<(), ToolError> {
+    if bytes > bytes_max {
+        return Err(ToolError::TooLarge { what, bytes, bytes_max });
+    }
+    Ok(())
 }
 
 /// How many values stand in each other; a value alone is 1.

@@ -250,8 +250,8 @@ impl Server {
         status.problems = screened.problems;
         status.fingerprint = Some(screened.fingerprint);
         drop(status);
-        self.enter(ServerState::Ready, None);
         self.publish(screened.offer);
+        self.enter(ServerState::Ready, None);
         None
     }
 

@@ -1,6 +1,6 @@
 //! The first words with a server, over a pipe without a process.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
@@ -66,6 +66,42 @@ async fn an_empty_answer_is_that_of_an_older_server() {
     let introduction = session.expect("a conversation").introduction();
     assert_eq!(introduction.revision, "2025-11-25");
     assert_eq!(introduction.software.as_deref(), Some("old 1"));
+}
+
+// Time that nothing happens in passes at once: rmcp gives up waiting before the server answers.
+#[tokio::test(start_paused = true)]
+async fn a_slow_server_is_understood_when_it_answers_what_nobody_waits_for() {
+    let told = json!({"result": {
+        "supportedVersions": ["2026-07-28"], "capabilities": {"tools": {}}, "ttlMs": 0,
+        "resultType": "complete", "cacheScope": "private",
+        "_meta": {"io.modelcontextprotocol/serverInfo": {"name": "new", "version": "1"}},
+    }});
+    let refusal = json!({"error": {"code": -32601, "message": "no"}});
+    let refused =
+        |message: &Value| json!({"id": message["id"], "error": {"code": -32022, "message": "no"}});
+    let check = async |late: &Value, to_initialize: fn(&Value) -> Value, expected: &str| {
+        let late = late.clone();
+        let asked = Mutex::new(Value::Null);
+        let (session, _heard) = open(None, move |message| match message["method"].as_str() {
+            Some("server/discover") => {
+                *asked.lock().expect("nobody panics") = message["id"].clone();
+                Vec::new()
+            }
+            Some("initialize") => {
+                let mut late = late.clone();
+                late["id"] = asked.lock().expect("nobody panics").clone();
+                vec![late, to_initialize(message)]
+            }
+            _ => Vec::new(),
+        })
+        .await;
+        let introduction = session.expect("a conversation").introduction();
+        let software = introduction.software.unwrap_or_default();
+        assert_eq!(format!("{software}, {}", introduction.revision), expected);
+    };
+    check(&told, refused, "new 1, 2026-07-28").await;
+    check(&told, initialized, "new 1, 2026-07-28").await;
+    check(&refusal, initialized, "old 1, 2025-11-25").await;
 }
 
 #[tokio::test]

@@ -118,6 +118,18 @@ async fn a_long_list_in_one_answer_is_offered_up_to_the_same_number() {
     assert!(matches!(big, Err(ToolError::TooLarge { .. })), "{:?}", big.map(|_| ()));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_result_is_no_larger_while_a_list_is_read() {
+    let mut entry = at("relist");
+    entry["max_result_bytes"] = json!(1 << 20);
+    let desk = Desk::with("big", entry).await;
+    // Tells that its list changed, and then does not give it.
+    assert_eq!(desk.text("big__small", json!({})).await, "small");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let big = desk.call("big__big", json!({"kib": 2 << 10})).await;
+    assert!(matches!(big, Err(ToolError::TooLarge { .. })), "{:?}", big.map(|_| ()));
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_does_not_want_to_end_is_ended() {

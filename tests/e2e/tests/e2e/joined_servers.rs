@@ -91,7 +91,12 @@ fn is_ready(line: &str) -> bool {
 #[test]
 fn a_test_shows_how_far_a_server_comes() {
     let scratch = Scratch::new();
-    let servers = [("good", "alpha", ""), ("dead", "crash", "start"), ("wild", "crash", "init")];
+    let servers = [
+        ("good", "alpha", ""),
+        ("odd", "beta", ""),
+        ("dead", "crash", "start"),
+        ("wild", "crash", "init"),
+    ];
     let (file, _) = configuration(&scratch, &servers);
     let test = |name: &str, more: &[&str]| {
         let own = ["mcp", "test", name, "--mcp-config", text(&file)];
@@ -104,13 +109,17 @@ fn a_test_shows_how_far_a_server_comes() {
     {
         assert!(good.stdout.contains(level), "{level} in {}", good.stdout);
     }
+    // What the host does not offer of it is not waited for.
+    let begun = Instant::now();
+    assert!(test("odd", &[]).status.success());
+    assert!(begun.elapsed() < Duration::from_secs(20), "{:?}", begun.elapsed());
     let dead = test("dead", &[]);
     assert!(!dead.status.success());
     assert!(dead.stdout.contains("handshake  failed"), "{}", dead.stdout);
     assert!(dead.stdout.contains("exit status: 3"), "{}", dead.stdout);
     let wild = test("wild", &[]);
     assert!(wild.stderr.contains("stderr: fixture: up"), "{}", wild.stderr);
-    assert!(test("none", &[]).stderr.contains("there are: good, dead, wild"));
+    assert!(test("none", &[]).stderr.contains("there are: good, odd, dead, wild"));
 }
 
 #[test]
