@@ -136,7 +136,9 @@ impl Server {
         let open = async {
             loop {
                 match &*line.borrow_and_update() {
-                    Line::Open(session) => return Ok(Arc::clone(session)),
+                    Line::Open(session) if !session.is_over() => return Ok(Arc::clone(session)),
+                    // It ended a moment ago, and the next one is about to be begun.
+                    Line::Open(_) => {}
                     Line::Down(reason) => return Err(self.unavailable(reason.clone())),
                     Line::Asleep => self.wake.notify_one(),
                     Line::Coming => {}

@@ -141,6 +141,11 @@ impl Session {
         }
     }
 
+    /// Whether the server no longer speaks.
+    pub(crate) fn is_over(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
     /// Ends when the server no longer speaks.
     pub(crate) async fn ended(&self) {
         self.ended.cancelled().await;
