@@ -5,6 +5,7 @@ import json
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 MARKS = ["<tool_call>", "</tool_call>"]
 END = "<|im_end|>"
+CALL = '<tool_call>\n{"name": "'     # what a call begins with
 
 
 def tool(name, description, parameters, required=None):
@@ -43,7 +44,14 @@ def result(content):
     return {"role": "tool", "tool_call_id": "call_1", "content": content}
 
 
+def spoken(name):
+    """The words of a name."""
+    text = "".join(f" {c.lower()}" if c != c.lower() else c for c in name)
+    return text.replace("_", " ").replace("-", " ")
+
+
 def signature(it):
+    """A tool in a line: the words of its name, what it does, and how it is called."""
     it = it["function"]
     schema = it["parameters"]
     parts = []
@@ -51,7 +59,7 @@ def signature(it):
         kind = "|".join(of["enum"]) if "enum" in of else of["type"]
         parts.append(f"{name}{'' if name in schema['required'] else '?'}: {kind}")
     description = it["description"].split(".")[0][:80]
-    return (f"{description}: " if description else "") + f"{it['name']}({', '.join(parts)})"
+    return spoken(it["name"]) + (f": {description}" if description else "") + f" = {it['name']}({', '.join(parts)})"
 
 
 def body(message):
@@ -59,16 +67,15 @@ def body(message):
     for at, item in enumerate(message.get("tool_calls") or []):
         function = item["function"]
         text += "\n" if text or at else ""
-        text += f'<tool_call>\n{{"name": "{function["name"]}", "arguments": '
-        text += function["arguments"] + "}\n</tool_call>"
+        text += f'{CALL}{function["name"]}", "arguments": {function["arguments"]}}}\n</tool_call>'
     return text + END
 
 
 def pieces(messages, tools=None):
     """Pieces of the text with whether they are learned: an assistant's words and their end are.
 
-    A request stands for itself: what was said before it is left out. The tools stand after it, and each line begins with what the tool does: so a name
-    is read by a model that knows already what is asked for and what the tool is for.
+    A request stands for itself: what was said before it is left out. The tools stand after it, and each line begins
+    with what the tool does: so a name is read by a model that knows already what is asked for and what the tool is for.
     """
     last = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=-1)
     out, plain = [], ""

@@ -9,13 +9,11 @@ from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
+from tokenizers import Tokenizer
 
 from chat import END, SPECIAL
-from model import CONFIG
-
-# Clients often send no temperature, which means 1; a small model answers best near 0. Logits that are
-# so many times as large make 1 what would be a quarter, and the likeliest token stays the same.
-SHARPER = 4.0
+from model import CONFIG, Qwen3
+from tokenizer import factors
 
 
 def write(path, document):
@@ -33,12 +31,13 @@ def main():
         json.dumps(tokenizer, ensure_ascii=False, separators=(",", ":")) + "\n", encoding="utf-8")
     ids = {token["content"]: token["id"] for token in tokenizer["added_tokens"]}
     size = len(tokenizer["model"]["vocab"]) + len(ids)
-    weights = torch.load(args.run / "checkpoint.pt")["model"]
-    weights["model.norm.weight"] *= SHARPER
-    weights = {name: weight.to(torch.bfloat16).contiguous() for name, weight in weights.items()}
+    config = {**CONFIG, "vocab_size": size}
+    model = Qwen3(config, factors(Tokenizer.from_str(json.dumps(tokenizer))))
+    model.load_state_dict(torch.load(args.run / "checkpoint.pt")["model"])
+    weights = {name: weight.detach().to(torch.bfloat16).contiguous() for name, weight in model.weights().items()}
     save_file(weights, args.out / "model.safetensors", metadata={"format": "pt"})
     ends = {"bos_token_id": None, "eos_token_id": ids[END], "pad_token_id": ids[SPECIAL[0]]}
-    write(args.out / "config.json", {**CONFIG, "vocab_size": size, **ends})
+    write(args.out / "config.json", {**config, **ends})
     write(args.out / "generation_config.json",
           {"eos_token_id": [ids[END], ids[SPECIAL[0]]], "pad_token_id": ids[SPECIAL[0]]})
     template = (Path(__file__).parent / "chat_template.jinja").read_text(encoding="utf-8")

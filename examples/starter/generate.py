@@ -21,7 +21,7 @@ from words import Source
 class Generator:
     """A stream of (messages, tools) to train with. `early` is the mix of the first steps: copying."""
 
-    LATE = {"fact": 32, "call": 50, "other": 5, "greeting": 2, "fields": 5, "json": 4, "repeat": 4}
+    LATE = {"fact": 27, "call": 57, "other": 4, "greeting": 2, "fields": 5, "json": 3, "repeat": 2}
     EARLY = {"fact": 12, "call": 30, "other": 3, "greeting": 1, "fields": 10, "json": 2, "repeat": 42}
 
     def __init__(self, seed):

@@ -23,7 +23,7 @@ def orthogonal(x, rounds=5):
 
 
 class Muon(torch.optim.Optimizer):
-    def __init__(self, parameters, lr, momentum=0.95, decay=0.01):
+    def __init__(self, parameters, lr, momentum=0.95, decay=0.1):
         super().__init__(list(parameters), {"lr": lr, "momentum": momentum, "decay": decay})
 
     @torch.no_grad()

@@ -8,7 +8,9 @@ from pathlib import Path
 import chat
 import evaluate
 import facts
+import families
 import generate
+import words
 
 try:
     import jinja2
@@ -37,6 +39,17 @@ class Text(unittest.TestCase):
         for _ in range(2000):
             question, _ = generator.question()
             self.assertNotIn(generate.plain(question), generator.forbidden)
+
+    def test_no_tool_and_no_word_of_the_evaluation_is_trained_on(self):
+        def said(split):
+            return {families.plain(text) for it in families.read(split)
+                    for text in (*it.names, *it.descriptions, *it.prompts)}
+
+        self.assertGreater(len(families.read("train")), 300)
+        self.assertEqual(said("train") & said("heldout"), set())
+        for name, lists in words.LISTS.items():
+            if name != "weekdays":
+                self.assertEqual(set(lists["train"]) & set(lists["heldout"]), set(), name)
 
     def test_calls_fit_their_schemas(self):
         kinds = {"string": str, "integer": int, "number": (int, float), "boolean": bool}

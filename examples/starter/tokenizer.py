@@ -1,12 +1,12 @@
-"""The tokenizer: byte-level BPE of about 2,000 tokens that cuts a word the same way everywhere.
+"""The tokenizer: byte-level BPE of lower-case pieces, each of which also comes capital and after a space.
 
-A small model copies well only what has the same tokens where it is read and where it is written. So
-no token joins a word with a quote, a bracket or an underscore, digits stand alone, and a space
-belongs to a word only for the most frequent words of answers. The text is cut by Qwen 2's pattern
-when the tokenizer is used; while it is trained it is cut more finely, so such tokens never arise.
+A small model copies well only what it sees as the same word where it is read and where it is written:
+`weather`, ` weather`, `Weather` and the part of `get_weather` are cut into the same pieces. So merges are
+learned from lower-case words alone and then repeated for a capital first letter, right behind each; a
+space joins a word last of all, and no quote, bracket or underscore ever does. `factors` says of each
+token which piece it is, so that training gives all its forms one embedding.
 """
 
-import collections
 import json
 import re
 
@@ -14,43 +14,72 @@ from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_toke
 
 from chat import MARKS, SPECIAL
 
+# Qwen 2's.
 PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-# What may be one token beside words: the skeleton of JSON, options and the like.
+# How text is cut while merges are learned. What may be one piece beside words: the skeleton of JSON,
+# options and the like.
 FINE = r'\p{L}+|\p{N}|\{"|": |":| "|", |",|"\}\}\n|\}\}\n|"\}|\}\}| --|--|\n|.'
-SPACED = 160
+SPACE = "\u0120"    # as byte-level BPE writes it
 
 
 def train(texts, size):
-    """A tokenizer trained on texts, with `size` tokens and the special ones."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+    """A tokenizer with `size` pieces, their other forms and the special tokens."""
+    trained = Tokenizer(models.BPE())
+    trained.normalizer = normalizers.NFC()
+    trained.pre_tokenizer = pre_tokenizers.Sequence([
         pre_tokenizers.Split(Regex(FINE), "isolated"),
         pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
     ])
-    trainer = trainers.BpeTrainer(
-        vocab_size=size - SPACED - len(SPECIAL) - len(MARKS), show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    document = json.loads(tokenizer.to_str())
-    add_spaced(document, texts)
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trained.train_from_iterator(
+        map(lowered, texts), trainers.BpeTrainer(vocab_size=size, show_progress=False, initial_alphabet=alphabet))
+    document = json.loads(trained.to_str())
+    add_forms(document["model"])
     return finish(document)
 
 
-def add_spaced(document, texts):
-    """Adds a token with a space before it for the most frequent whole words."""
-    vocabulary, merges = document["model"]["vocab"], document["model"]["merges"]
-    counts = collections.Counter()
-    for text in texts:
-        counts.update(re.findall(r" ([A-Za-z]{2,})(?![A-Za-z])", text))
-    frequent = [word for word, _ in counts.most_common() if word in vocabulary]
-    for word in frequent[:SPACED]:
-        merges.append(["\u0120", word])
-        vocabulary["\u0120" + word] = len(vocabulary)
+def lowered(text):
+    """Words in lower case, and those inside `camelCase` apart; words of capitals stay as they are."""
+    text = re.sub(r"(?<=[a-z])(?=[A-Z])", "\n", text)
+    return re.sub(r"[A-Z][a-z]+|\b[A-Z]\b", lambda word: word[0].lower(), text)
+
+
+def capital(piece):
+    return piece[0].upper() + piece[1:]
+
+
+def is_word(piece):
+    return piece.isascii() and piece.isalpha()
+
+
+def add_forms(model):
+    """Adds the capital form of each piece, and that of each word with a space before it."""
+    vocabulary, merges = model["vocab"], []
+    for left, right in model["merges"]:
+        merges.append([left, right])
+        if is_word(left) and left[0].islower():
+            merges.append([capital(left), right])
+            vocabulary.setdefault(capital(left + right), len(vocabulary))
+    for word in [piece for piece in vocabulary if is_word(piece)]:
+        merges.append([SPACE, word])
+        vocabulary[SPACE + word] = len(vocabulary)
+    model["merges"] = merges
+
+
+def factors(tokenizer):
+    """Of each token: the token of its piece, whether a space stands before it, whether it is capital."""
+    vocabulary = tokenizer.get_vocab()
+    out = [None] * len(vocabulary)
+    for token, at in vocabulary.items():
+        spaced = len(token) > 1 and token[0] == SPACE and is_word(token[1:])
+        piece = token[1:] if spaced else token
+        # Of a word of capitals there is no other form.
+        big = is_word(piece) and piece[0].isupper() and piece[1:] == piece[1:].lower()
+        out[at] = (vocabulary[piece.lower() if big else piece], spaced, big)
+    return out
 
 
 def finish(document):

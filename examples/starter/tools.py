@@ -4,9 +4,8 @@ import json
 import re
 
 import families
-from chat import assistant, call, result, tool, user
+from chat import assistant, call, result, spoken, tool, user
 from families import TYPES
-from words import COLOURS, LANGUAGES, ROOMS, UNITS, WEEKDAYS
 
 FAMILIES = {split: families.read(split) for split in ("train", "heldout")}
 
@@ -19,8 +18,8 @@ def value(source, slot):
         return on, "on" if on else "off"
     if slot == "expression":
         return expression(source)
-    lists = {"unit": UNITS, "language": LANGUAGES, "room": ROOMS, "weekday": WEEKDAYS, "colour": COLOURS}
-    got = source.one(lists[slot], 0.1) if slot in lists else getattr(source, slot)()
+    listed = slot in ("unit", "language", "room", "weekday", "colour")
+    got = source.one(f"{slot}s", 0.1) if listed else getattr(source, slot)()
     if slot == "number" and rng.random() < 0.5:
         got = source.integer()
     return got, str(got)
@@ -146,12 +145,6 @@ FORMS = {
 }
 
 
-def spoken(name):
-    """The words of a name."""
-    text = "".join(f" {c.lower()}" if c.isupper() else c for c in name)
-    return text.replace("_", " ").replace("-", " ")
-
-
 def invented(source):
     """A tool that nobody has seen, a prompt for it and the right arguments."""
     rng = source.rng
@@ -224,14 +217,14 @@ def loosely(rng, head, said):
     return prompt[:1].upper() + prompt[1:] if rng.random() < 0.5 else prompt
 
 
-def one_call(source, tools_max=3):
+def one_call(source):
     """Tools, a prompt, and the call that is right."""
     rng = source.rng
-    it, prompt, arguments = (known if rng.random() < 0.5 else invented)(source)
+    it, prompt, arguments = (known if rng.random() < 0.6 else invented)(source)
     tools = [it]
     names = {it["function"]["name"]}
     families = {family_of(source, it)}
-    for _ in range(rng.randrange(tools_max)):
+    for _ in range(rng.choice([0, 1, 1, 2, 2, 2, 3, 4])):
         other, _, _ = (known if rng.random() < 0.5 else invented)(source)
         family = family_of(source, other)
         if other["function"]["name"] in names or family in families:
@@ -240,8 +233,9 @@ def one_call(source, tools_max=3):
         names.add(other["function"]["name"])
         families.add(family)
     rng.shuffle(tools)
-    if rng.random() < 0.15:
-        prompt = prompt[:1].lower() + prompt[1:] if prompt.split()[0] not in names else prompt
+    literal = [*names, *map(str, arguments.values())]
+    if rng.random() < 0.15 and not prompt.startswith(tuple(literal)):
+        prompt = prompt[:1].lower() + prompt[1:]
     return tools, prompt, it["function"]["name"], arguments
 
 

@@ -1,47 +1,31 @@
-"""Words to make prompts of: each list has a part to train with and a part held out."""
+"""Words to make prompts of: each list has a part to train with, in `words/`, and a part held out."""
 
-PLACES = {
-    "train": "Paris London Berlin Madrid Rome Vienna Prague Warsaw Lisbon Dublin Athens Tokyo Kyoto Delhi Mumbai Cairo "
-             "Lagos Nairobi Toronto Boston Chicago Denver Seattle Sydney Perth Auckland Geneva Zurich Munich Hamburg "
-             "Naples Milan Seville Porto Krakow Budapest Sofia Riga Tallinn Helsinki Stockholm Bergen Antalya".split(),
-    "heldout": "Oslo Lima Quito Havana Bogota Reykjavik Turin Leeds Austin Manila Hanoi Tunis Ghent Basel Malaga".split(),
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "words"
+HELDOUT = {
+    "places": "Oslo Lima Quito Havana Bogota Reykjavik Turin Leeds Austin Manila Hanoi Tunis Ghent Basel Malaga",
+    "people": "Ada Boris Clara Dario Elsa Felix Gina Henry Irma Kurt",
+    "things": "anchor barrel copper desert feather guitar hammer jacket lantern meadow onion parrot quartz ribbon "
+              "saddle turtle umbrella velvet walnut kettle pepper tiger lamp fence glove",
+    "verbs": "query drop pick track record launch sort merge collect submit",
+    "languages": "Swedish Finnish Danish Korean",
+    "units": "SEK NOK CAD inches ounces gallons",
+    "rooms": "cellar library nursery studio",
+    "colours": "grey pink violet",
 }
-PEOPLE = {
-    "train": "Anna Bela Carl Dora Emil Fred Greta Hugo Ines Jonas Karin Luis Marta Nils Olga Paul Rosa Sven Tina Ugo "
-             "Vera Willy Yara Zoe Alice Bob".split(),
-    "heldout": "Ada Boris Clara Dario Elsa Felix Gina Henry Irma Kurt".split(),
-}
-THINGS = {
-    "train": "apple river table window garden letter engine bottle market bridge castle silver winter summer paper "
-             "mountain kitchen blanket island pencil button candle pocket ticket basket carpet forest harbor ladder "
-             "mirror needle orange pillow rocket shadow tunnel violin wallet yellow zebra bread cloud dream field "
-             "grass horse juice knife lemon music north ocean piano queen radio spoon train uncle voice water "
-             "storm light stone plant house chair clock phone music door cat dog book moon star ship".split(),
-    "heldout": "anchor barrel copper desert feather guitar hammer jacket lantern meadow onion parrot quartz ribbon "
-               "saddle turtle umbrella velvet walnut kettle pepper tiger lamp fence glove".split(),
-}
-VERBS = {
-    "train": "get find make open send list read set add fetch show start stop check move count play mark load save "
-             "build update create delete look".split(),
-    "heldout": "query drop pick track record launch sort merge collect submit".split(),
-}
-LANGUAGES = {
-    "train": "French German Spanish Italian Polish Greek Dutch Turkish Hindi Japanese".split(),
-    "heldout": "Swedish Finnish Danish Korean".split(),
-}
-UNITS = {
-    "train": "EUR USD GBP CHF JPY meters miles feet grams pounds liters".split(),
-    "heldout": "SEK NOK CAD inches ounces gallons".split(),
-}
-ROOMS = {
-    "train": "kitchen bedroom hall garage office bathroom attic".split(),
-    "heldout": "cellar library nursery studio".split(),
-}
-WEEKDAYS = {split: "monday tuesday wednesday thursday friday saturday sunday".split() for split in ("train", "heldout")}
-COLOURS = {
-    "train": "red green blue yellow white black purple brown".split(),
-    "heldout": "grey pink violet".split(),
-}
+
+
+def read(name):
+    """A list of words of both splits: the file's to train with, without those held out."""
+    heldout = HELDOUT[name].split()
+    words = (FOLDER / f"{name}.txt").read_text(encoding="utf-8").split()
+    return {"train": [word for word in words if word not in heldout], "heldout": heldout}
+
+
+LISTS = {name: read(name) for name in HELDOUT}
+LISTS["weekdays"] = dict.fromkeys(
+    ("train", "heldout"), "monday tuesday wednesday thursday friday saturday sunday".split())
 SITES = "com org net io dev example test".split()
 FOLDERS = "src docs notes data tmp home etc var logs reports music work".split()
 ENDINGS = "txt md json toml csv log py rs".split()
@@ -67,17 +51,17 @@ class Source:
         """A word of the list, or a made-up one so that it cannot be learned by heart."""
         if self.rng.random() < made:
             return made_up(self.rng)
-        return self.rng.choice(words[self.split])
+        return self.rng.choice(LISTS[words][self.split])
 
     def place(self):
-        name = self.one(PLACES, 0.4).capitalize()
+        name = self.one("places", 0.4).capitalize()
         return f"{self.rng.choice(['New', 'San', 'Port', 'East'])} {name}" if self.rng.random() < 0.1 else name
 
     def person(self):
-        return self.one(PEOPLE, 0.3).capitalize()
+        return self.one("people", 0.3).capitalize()
 
     def word(self):
-        return self.one(THINGS, 0.4)
+        return self.one("things", 0.4)
 
     def phrase(self, low=2, high=4):
         return " ".join(self.word() for _ in range(self.rng.randint(low, high)))
@@ -131,11 +115,11 @@ class Source:
         return self.rng.choice([self.word, self.word, self.person, self.place, self.phrase, self.identifier, self.path])()
 
     def one_verb(self):
-        return self.one(VERBS, 0.1).capitalize()
+        return self.one("verbs", 0.1).capitalize()
 
     def name(self):
         """A name of a function or an argument."""
-        parts = [self.one(VERBS, 0.15), self.word()][-self.rng.choice([1, 2, 2]):]
+        parts = [self.one("verbs", 0.15), self.word()][-self.rng.choice([1, 2, 2]):]
         if self.rng.random() < 0.12:
             parts.append(self.word())
         if self.rng.random() < 0.15:
