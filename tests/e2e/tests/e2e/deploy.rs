@@ -220,7 +220,9 @@ fn everything_lies_in_the_same_places() {
 fn nobody_is_killed_before_the_grace_period_is_over() {
     let grace = number(&default_of("--grace-s"));
     let pod = &document(DEPLOYMENT)["spec"]["template"]["spec"];
-    let pause = pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"].as_u64();
+    let settings = pod["containers"][0]["env"].as_array().expect("settings");
+    let drain = settings.iter().find(|setting| setting["name"] == "HOST_DRAIN_S");
+    let drain = number(drain.and_then(|it| it["value"].as_str()).expect("a number of seconds"));
     let pod = pod["terminationGracePeriodSeconds"].as_u64().expect("a number");
     let compose = document(COMPOSE)["services"]["host"]["stop_grace_period"].to_string();
     let times = [
@@ -228,7 +230,7 @@ fn nobody_is_killed_before_the_grace_period_is_over() {
         (PLIST, number(&element(PLIST, "ExitTimeOut"))),
         (WINSW, number(&element(WINSW, "stoptimeout"))),
         (COMPOSE, number(compose.trim_matches('"'))),
-        (DEPLOYMENT, pod - pause.expect("a pause")),
+        (DEPLOYMENT, pod - drain),
     ];
     for (path, seconds) in times {
         assert!(seconds >= grace + 10, "{path}: {seconds} s, the host may take {grace} s and more");
