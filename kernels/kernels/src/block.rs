@@ -78,9 +78,7 @@ pub(crate) use tq2_0::Tq20;
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::quantize::Quantize;
 use crate::simd::{Codes, Simd};
-use crate::tile::{
-    MatmulTile, PANEL_TOKENS_MIN, PREFETCH_BYTES, ROW_GROUP, Strip, passes, unrolled,
-};
+use crate::tile::{MatmulTile, PANEL_TOKENS_MIN, PREFETCH_BYTES, ROW_GROUP, Strip, unrolled};
 use input::InputPart;
 
 /// Values of a part: what one activation scale covers.
@@ -270,14 +268,13 @@ impl<F: BlockFormat> Strip for Blocks<F> {
     }
 
     #[inline(always)]
-    unsafe fn multiply<S: Simd>(s: S, tile: &MatmulTile, groups: Range<usize>) {
-        if S::PANELS {
-            // SAFETY: passed on to the caller.
-            unsafe { panel::multiply::<S, F>(s, tile, groups) };
-        } else {
-            // SAFETY: as above.
-            unsafe { passes::<S, Self>(s, tile, groups) };
+    unsafe fn many<S: Simd>(s: S, tile: &MatmulTile, groups: Range<usize>) -> usize {
+        if !S::PANELS {
+            return groups.start;
         }
+        // SAFETY: passed on to the caller.
+        unsafe { panel::multiply::<S, F>(s, tile, groups.clone()) };
+        groups.end
     }
 }
 

@@ -84,15 +84,15 @@ pub(crate) trait Strip: 'static {
         cold: bool,
     ) -> [S::F; T];
 
-    /// The outputs of all tokens of a tile for some of its row groups, which must be whole, with
-    /// the bits of [`Strip::run`].
+    /// The outputs of all tokens of a tile for the first of some row groups, which must be whole,
+    /// with the bits of [`Strip::run`]: where there is a faster way for many tokens. Answers the
+    /// group it stopped at.
     ///
     /// # Safety
     /// The pointers of `tile` must be valid for its shape, and `groups` inside it.
     #[inline(always)]
-    unsafe fn multiply<S: Simd>(s: S, tile: &MatmulTile, groups: Range<usize>) {
-        // SAFETY: passed on to the caller.
-        unsafe { passes::<S, Self>(s, tile, groups) };
+    unsafe fn many<S: Simd>(_s: S, _tile: &MatmulTile, groups: Range<usize>) -> usize {
+        groups.start
     }
 }
 
@@ -118,17 +118,14 @@ impl<M: Strip> Kernel for Walk<'_, M> {
     #[inline(always)]
     fn call<S: Simd>(self, s: S) {
         let tile = self.tile;
-        let groups = tile.row_begin / ROW_GROUP..tile.row_end.div_ceil(ROW_GROUP);
-        let whole = groups.start..tile.row_end / ROW_GROUP;
-        if tile.token_count < PANEL_TOKENS_MIN {
+        let (mut begin, whole) = (tile.row_begin / ROW_GROUP, tile.row_end / ROW_GROUP);
+        if tile.token_count >= PANEL_TOKENS_MIN {
             // SAFETY: `new` had its caller vouch for the tile.
-            unsafe { passes::<S, M>(s, tile, groups) };
-        } else {
-            // SAFETY: as above.
-            unsafe { M::multiply(s, tile, whole.clone()) };
-            // SAFETY: as above.
-            unsafe { passes::<S, M>(s, tile, whole.end..groups.end) };
+            begin = unsafe { M::many(s, tile, begin..whole) };
         }
+        // One call for all that is left: what it does is compiled into each place that asks for it.
+        // SAFETY: as above.
+        unsafe { passes::<S, M>(s, tile, begin..tile.row_end.div_ceil(ROW_GROUP)) };
     }
 }
 
@@ -137,7 +134,7 @@ impl<M: Strip> Kernel for Walk<'_, M> {
 /// # Safety
 /// The pointers of `tile` must be valid for its shape, and `groups` inside it.
 #[inline(always)]
-pub(crate) unsafe fn passes<S: Simd, M: Strip + ?Sized>(
+unsafe fn passes<S: Simd, M: Strip>(
     s: S,
     tile: &MatmulTile,
     groups: Range<usize>,
@@ -156,7 +153,7 @@ pub(crate) unsafe fn passes<S: Simd, M: Strip + ?Sized>(
 /// # Safety
 /// `group` and `tokens` must lie inside a tile whose pointers are valid.
 #[inline(always)]
-unsafe fn group_outputs<S: Simd, M: Strip + ?Sized>(
+unsafe fn group_outputs<S: Simd, M: Strip>(
     s: S,
     tile: &MatmulTile,
     group: usize,
@@ -193,7 +190,7 @@ struct Place {
 /// # Safety
 /// The group and `T` tokens at `at` must lie inside a tile whose pointers are valid.
 #[inline(always)]
-unsafe fn strip<S: Simd, M: Strip + ?Sized, const T: usize>(
+unsafe fn strip<S: Simd, M: Strip, const T: usize>(
     s: S,
     tile: &MatmulTile,
     at: Place,

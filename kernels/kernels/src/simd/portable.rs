@@ -1,7 +1,8 @@
 //! The reference lanes: plain Rust on arrays, for any CPU.
 //!
 //! It says what each operation means; the other implementations are tested against it bit by
-//! bit. It must stay as plain as it is: speed is not its purpose.
+//! bit. It must stay as plain as it is: speed is not its purpose. What takes many instructions on
+//! plain lanes is a function of its own, else each kernel of each dtype would be tens of kilobytes.
 
 use half::f16;
 
@@ -92,11 +93,11 @@ impl Simd for Portable {
     fn as_bits(self, a: Self::F) -> Self::I {
         a.map(|a| a.to_bits().cast_signed())
     }
-    #[inline(always)]
+    #[inline(never)]
     fn dot(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I {
         lanes(sum, codes, |sum, codes| sum + dot4(codes, 0, x))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn dot_signed(self, sum: Self::I, codes: Self::I, x: i32) -> Self::I {
         lanes(sum, codes, |sum, codes| sum + dot4(codes, 128, x))
     }
@@ -104,12 +105,12 @@ impl Simd for Portable {
     fn signed_start(self, _start: Self::I) -> Self::I {
         [0; LANES]
     }
-    #[inline(always)]
+    #[inline(never)]
     fn lookup(self, table: &[u8; 16], codes: Self::I) -> Self::I {
         let entry = |code: u8| table[usize::from(code % 16)];
         codes.map(|word| i32::from_le_bytes(word.to_le_bytes().map(entry)))
     }
-    #[inline(always)]
+    #[inline(never)]
     fn pick(self, table: &[f32; 16], indices: Self::I) -> Self::F {
         indices.map(|index| table[index as usize % LANES])
     }
@@ -117,12 +118,12 @@ impl Simd for Portable {
     fn load_f32(self, values: &[f32; 16]) -> Self::F {
         *values
     }
-    #[inline(always)]
+    #[inline(never)]
     fn load_f16(self, halves: &[u8; 32]) -> Self::F {
         let (halves, _) = halves.as_chunks::<2>();
         std::array::from_fn(|i| f16::from_le_bytes(halves[i]).to_f32())
     }
-    #[inline(always)]
+    #[inline(never)]
     fn widen_f16(self, halves: Self::I) -> [Self::F; 2] {
         let half = |i: usize| halves[i / 2].to_le_bytes().as_chunks::<2>().0[i % 2];
         let wide = |i: usize| f16::from_le_bytes(half(i)).to_f32();
@@ -156,11 +157,11 @@ impl Simd for Portable {
     fn div(self, a: Self::F, b: Self::F) -> Self::F {
         lanes(a, b, |a, b| a / b)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn sqrt(self, a: Self::F) -> Self::F {
         a.map(f32::sqrt)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn fma(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
         std::array::from_fn(|i| a[i].mul_add(b[i], c[i]))
     }
@@ -184,17 +185,17 @@ impl Simd for Portable {
     fn store(self, a: Self::F, out: &mut [f32; 16]) {
         *out = a;
     }
-    #[inline(always)]
+    #[inline(never)]
     fn store_f16(self, a: Self::F, out: &mut [u8; 32]) {
         for (half, value) in out.as_chunks_mut::<2>().0.iter_mut().zip(a) {
             *half = f16::from_f32(value).to_le_bytes();
         }
     }
-    #[inline(always)]
+    #[inline(never)]
     fn sum_each(self, rows: &[Self::F; 16]) -> Self::F {
         rows.map(sum_lanes)
     }
-    #[inline(always)]
+    #[inline(never)]
     fn transpose(self, rows: &[Self::F; 16]) -> [Self::F; 16] {
         std::array::from_fn(|i| rows.map(|row| row[i]))
     }
