@@ -134,11 +134,7 @@ impl<M: Strip> Kernel for Walk<'_, M> {
 /// # Safety
 /// The pointers of `tile` must be valid for its shape, and `groups` inside it.
 #[inline(always)]
-unsafe fn passes<S: Simd, M: Strip>(
-    s: S,
-    tile: &MatmulTile,
-    groups: Range<usize>,
-) {
+unsafe fn passes<S: Simd, M: Strip>(s: S, tile: &MatmulTile, groups: Range<usize>) {
     let pass = (PASS_INPUT_BYTES / tile.input_stride.max(1)).next_multiple_of(M::tokens::<S>());
     let pass = pass.max(M::tokens::<S>());
     for begin in (0..tile.token_count).step_by(pass) {
@@ -190,11 +186,7 @@ struct Place {
 /// # Safety
 /// The group and `T` tokens at `at` must lie inside a tile whose pointers are valid.
 #[inline(always)]
-unsafe fn strip<S: Simd, M: Strip, const T: usize>(
-    s: S,
-    tile: &MatmulTile,
-    at: Place,
-) -> usize {
+unsafe fn strip<S: Simd, M: Strip, const T: usize>(s: S, tile: &MatmulTile, at: Place) -> usize {
     // SAFETY: the caller says that this group lies inside the packed weights.
     let weights = unsafe { tile.weights.add(at.group * M::group_bytes(tile.k)) };
     let mut inputs = [tile.inputs; T];
