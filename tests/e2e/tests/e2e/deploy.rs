@@ -113,6 +113,12 @@ fn number(text: &str) -> u64 {
     digits.parse().unwrap_or_else(|error| unreachable!("{text}: {error}"))
 }
 
+/// The item of a manifest's list that has this name.
+fn named(list: &Value, name: &str) -> Value {
+    let mut items = list.as_array().expect("a list").iter();
+    items.find(|item| item["name"] == name).cloned().expect("the name is there")
+}
+
 /// The words of a text that begin in one of these ways.
 fn words(text: &str, beginnings: &[&str]) -> BTreeSet<String> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || "_:-".contains(c);
@@ -220,9 +226,8 @@ fn everything_lies_in_the_same_places() {
 fn nobody_is_killed_before_the_grace_period_is_over() {
     let grace = number(&default_of("--grace-s"));
     let pod = &document(DEPLOYMENT)["spec"]["template"]["spec"];
-    let settings = pod["containers"][0]["env"].as_array().expect("settings");
-    let drain = settings.iter().find(|setting| setting["name"] == "HOST_DRAIN_S");
-    let drain = number(drain.and_then(|it| it["value"].as_str()).expect("a number of seconds"));
+    let drain = named(&pod["containers"][0]["env"], "HOST_DRAIN_S");
+    let drain = number(drain["value"].as_str().expect("a number of seconds"));
     let pod = pod["terminationGracePeriodSeconds"].as_u64().expect("a number");
     let compose = document(COMPOSE)["services"]["host"]["stop_grace_period"].to_string();
     let times = [
@@ -293,10 +298,6 @@ fn manifests_name_each_other() {
     assert_eq!(service["spec"]["ports"][0]["targetPort"], container["ports"][0]["name"]);
     assert_eq!(template["spec"]["enableServiceLinks"], false, "HOST_PORT would be an address");
 
-    let named = |list: &Value, name: &str| {
-        let mut items = list.as_array().expect("a list").iter();
-        items.find(|item| item["name"] == name).cloned().expect("the name is there")
-    };
     let volume = |name: &str| named(&template["spec"]["volumes"], name);
     let mount = |name: &str| named(&container["volumeMounts"], name)["mountPath"].clone();
     let setting = |name: &str| named(&container["env"], name)["value"].clone();
