@@ -1,10 +1,11 @@
-"""Where training starts: three heads already do what copying needs.
+"""Where training starts: some heads already do what copying needs.
 
 To go on with a text that stood before, a model has to find the place where the present tokens stood
 and to look at what came after them. That takes two layers, and a small model finds the pair late,
 because neither is of use alone. So the first layer starts with two heads that look one and two tokens
 back, and the second with one that compares the last two tokens with what those have found and writes
-the token it sees. All of it is trained like any other weight.
+the token it sees. So do the two heads that training tells where to look, see `hints.py`. All of it is
+trained like any other weight.
 
 A part of the residual is kept free for this at the start: one constant value, by which a head can
 look at a place instead of a word, and the marks of the two tokens before.

@@ -31,11 +31,13 @@ from model import CONFIG, Qwen3
 from muon import Muon
 
 
-def make_tokenizer(path, seed, size, start):
-    """Writes the tokenizer of the run on its first start."""
-    if start and not path.exists():
-        shutil.copy(start / "tokenizer.json", path)
-    if not path.exists():
+def make_tokenizer(path, seed, size, exported):
+    """Writes the tokenizer of the run on its first start: that of the exported model, or a new one."""
+    if path.exists():
+        return
+    if exported:
+        shutil.copy(exported / "tokenizer.json", path)
+    else:
         generator = Generator(seed + 1_000_000)
         texts = [chat.text(*generator.one()) for _ in range(12_000)]
         texts += [fact["answer"] + "\n" + "\n".join(fact["train"]) for fact in facts.read()] * 8
