@@ -225,7 +225,7 @@ fn pack_unit<F: BlockFormat>(blocks: &[u8], lane: usize, unit: &mut [u8]) {
 
 impl<F: BlockFormat> Strip for Blocks<F> {
     fn tokens<S: Simd>() -> usize {
-        if S::PANELS { S::TOKENS.min(PANEL_TOKENS_MIN - 1) } else { S::TOKENS }
+        if S::PANEL_TOKENS > 0 { S::TOKENS.min(PANEL_TOKENS_MIN - 1) } else { S::TOKENS }
     }
 
     fn group_bytes(k: usize) -> usize {
@@ -269,7 +269,7 @@ impl<F: BlockFormat> Strip for Blocks<F> {
 
     #[inline(always)]
     unsafe fn many<S: Simd>(s: S, tile: &MatmulTile, groups: Range<usize>) -> usize {
-        if !S::PANELS {
+        if S::PANEL_TOKENS == 0 {
             return groups.start;
         }
         // SAFETY: passed on to the caller.

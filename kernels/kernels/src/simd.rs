@@ -52,6 +52,13 @@ pub(crate) struct Codes<'a, I, const N: usize> {
     pub(crate) most: Option<u8>,
 }
 
+/// As [`Codes`], in memory, of some row groups.
+#[derive(Clone, Copy)]
+pub(crate) struct PanelCodes<'a, const N: usize, const G: usize> {
+    pub(crate) words: [&'a [Lanes; N]; G],
+    pub(crate) most: Option<u8>,
+}
+
 /// Sixteen values in memory, on a cache line of their own: loads that straddle two cost double.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
@@ -93,9 +100,14 @@ pub(crate) trait Simd: Copy {
     const TOKENS: usize;
     /// The same for two float accumulators each.
     const FLOAT_TOKENS: usize;
-    /// Whether [`Simd::dot_signed`] is as fast as [`Simd::dot`] for any codes, so that it pays to
-    /// bring all block formats to one for many tokens.
-    const PANELS: bool = false;
+    /// Most tokens that a panel is multiplied with at a time; 0 where it does not pay to unpack
+    /// weights once for all tokens.
+    const PANEL_TOKENS: usize = 0;
+    /// Most row groups of a panel that are multiplied at a time, for which one load of an input
+    /// serves: 1 or 2.
+    const PANEL_GROUPS: usize = 1;
+    /// Whether the dot is as fast for any codes, so that panels of all formats are multiplied alike.
+    const ANY_CODES: bool = false;
 
     /// Runs `kernel` as a function of its own, which callers of several kinds share.
     #[inline(always)]
@@ -140,11 +152,22 @@ pub(crate) trait Simd: Copy {
     ) -> [Self::I; T] {
         chained_dots(self, start, codes, x)
     }
-    /// Its argument. Chains that go on from it do so side by side: left alone, a compiler may put
-    /// one behind the other, and each operation then waits for the one before.
+    /// For each row group of a panel and each token `start` and the dots of all words with its `x`.
     #[inline(always)]
-    fn in_order<const T: usize>(self, chains: [Self::I; T]) -> [Self::I; T] {
-        chains
+    fn panel_dots<const N: usize, const T: usize, const G: usize>(
+        self,
+        start: [i32; T],
+        panel: PanelCodes<'_, N, G>,
+        x: [&[[u8; 4]; N]; T],
+    ) -> [[Self::I; T]; G] {
+        let start = start.map(|start| match panel.most {
+            Some(_) => self.splat_i32(start),
+            None => self.signed_start(self.splat_i32(start)),
+        });
+        panel.words.map(|words| {
+            let words = words.each_ref().map(|word| self.as_bits(self.load_f32(&word.0)));
+            self.dots(start, Codes { words: &words, most: panel.most }, x)
+        })
     }
     /// The entry of `table` for each byte of `codes`, which are below 16.
     fn lookup(self, table: &[u8; 16], codes: Self::I) -> Self::I;

@@ -13,10 +13,10 @@ use std::slice::from_raw_parts;
 
 use super::input::InputPart;
 use super::{
-    BlockFormat, Blocks, PART, Scales, WORDS, body_bytes, input_parts, unit_bytes, unpacked,
+    BlockFormat, Blocks, PART, Scales, WORDS, body_bytes, input_parts, most, unit_bytes, unpacked,
 };
 use crate::isa::Kernel;
-use crate::simd::{Lanes, Simd};
+use crate::simd::{Lanes, PanelCodes, Simd};
 use crate::tile::{MatmulTile, PREFETCH_BYTES, ROW_GROUP, Strip, unrolled};
 
 /// Parts of a row that are unpacked together.
@@ -43,7 +43,7 @@ thread_local! {
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
 struct PanelPart {
-    /// The bits of codes whose zero is 128.
+    /// The bits of codes; their zero is 128 where all formats are multiplied alike.
     words: [Lanes; WORDS],
     /// One for each half of the part, or one.
     scales: [Lanes; 2],
@@ -76,14 +76,35 @@ pub(super) unsafe fn multiply<S: Simd, F: BlockFormat>(
                 // SAFETY: the caller says that this group lies inside the packed weights.
                 unsafe { unpack::<S, F>(s, packed, range.clone(), panel) };
             }
-            let at = Place { tile, panels, part: first, part_count: range.len(), row };
-            match (F::Scales::PER_PART, F::Scales::HAS_MIN) {
-                (1, false) => s.apart(Products::<1, false>(at)),
-                (1, true) => s.apart(Products::<1, true>(at)),
-                (_, false) => s.apart(Products::<2, false>(at)),
-                (_, true) => s.apart(Products::<2, true>(at)),
+            let zero = if S::ANY_CODES { 128 } else { F::ZERO };
+            let at = Place { tile, panels, part: first, part_count: range.len(), row, zero };
+            match panel_bits::<S, F>() {
+                ..=4 => products::<S, F, 4>(s, at),
+                5 => products::<S, F, 5>(s, at),
+                6 => products::<S, F, 6>(s, at),
+                7 => products::<S, F, 7>(s, at),
+                _ => products::<S, F, 8>(s, at),
             }
         }
+    }
+}
+
+/// Bits that the codes in a panel need.
+fn panel_bits<S: Simd, F: BlockFormat>() -> u32 {
+    match most::<F>() {
+        Some(most) if !S::ANY_CODES => u8::BITS - most.leading_zeros(),
+        _ => u8::BITS,
+    }
+}
+
+/// One of the kernels that all formats share.
+#[inline(always)]
+fn products<S: Simd, F: BlockFormat, const BITS: u32>(s: S, at: Place<'_>) {
+    match (F::Scales::PER_PART, F::Scales::HAS_MIN) {
+        (1, false) => s.apart(Products::<1, false, BITS>(at)),
+        (1, true) => s.apart(Products::<1, true, BITS>(at)),
+        (_, false) => s.apart(Products::<2, false, BITS>(at)),
+        (_, true) => s.apart(Products::<2, true, BITS>(at)),
     }
 }
 
@@ -120,7 +141,8 @@ fn unpack_part<S: Simd, F: BlockFormat>(
     out: &mut PanelPart,
 ) {
     // No byte carries into the next: codes are below 128 where this adds anything.
-    let shift = s.splat_i32(i32::from_le_bytes([(128 - F::ZERO) as u8; 4]));
+    let shift = if S::ANY_CODES { 128 - F::ZERO } else { 0 };
+    let shift = s.splat_i32(i32::from_le_bytes([shift as u8; 4]));
     for (word, out) in unpacked::<S, F>(s, body).into_iter().zip(&mut out.words) {
         s.store(s.as_f32(s.add_i32(word, shift)), &mut out.0);
     }
@@ -143,13 +165,17 @@ struct Place<'a> {
     part_count: usize,
     /// First row of the panels.
     row: usize,
+    /// The code that stands for zero.
+    zero: i32,
 }
 
 /// Adds the products of panels and all tokens to the outputs; made by [`multiply`] only, whose
-/// caller vouches for the tile. Parts have `HALVES` scales.
-struct Products<'a, const HALVES: usize, const MINS: bool>(Place<'a>);
+/// caller vouches for the tile. Parts have `HALVES` scales, and codes `BITS` bits.
+struct Products<'a, const HALVES: usize, const MINS: bool, const BITS: u32>(Place<'a>);
 
-impl<const HALVES: usize, const MINS: bool> Kernel for Products<'_, HALVES, MINS> {
+impl<const HALVES: usize, const MINS: bool, const BITS: u32> Kernel
+    for Products<'_, HALVES, MINS, BITS>
+{
     type Output = ();
 
     #[inline(always)]
@@ -160,7 +186,9 @@ impl<const HALVES: usize, const MINS: bool> Kernel for Products<'_, HALVES, MINS
             // Each arm takes no more tokens than there are; eight are better as four and four.
             token += match count - token {
                 // SAFETY: see `Products`.
-                6 | 9.. => unsafe { self.add::<S, 6>(s, token) },
+                6 | 9.. if S::PANEL_TOKENS >= 6 && (BITS < 8 || S::ANY_CODES) => unsafe {
+                    self.add::<S, 6>(s, token)
+                },
                 // SAFETY: as above.
                 4.. => unsafe { self.add::<S, 4>(s, token) },
                 // SAFETY: as above.
@@ -172,7 +200,7 @@ impl<const HALVES: usize, const MINS: bool> Kernel for Products<'_, HALVES, MINS
     }
 }
 
-impl<const HALVES: usize, const MINS: bool> Products<'_, HALVES, MINS> {
+impl<const HALVES: usize, const MINS: bool, const BITS: u32> Products<'_, HALVES, MINS, BITS> {
     /// Adds those of `T` tokens and gives `T`.
     ///
     /// # Safety
@@ -185,18 +213,17 @@ impl<const HALVES: usize, const MINS: bool> Products<'_, HALVES, MINS> {
             inputs[t] = at.tile.inputs.wrapping_add((token + t) * at.tile.input_stride);
             outputs[t] = at.tile.output.wrapping_add((token + t) * at.tile.output_stride + at.row);
         }
-        // In pairs: an input in a register serves both.
-        let (pairs, rest) = at.panels.as_chunks::<2>();
+        let (pairs, rest) =
+            if S::PANEL_GROUPS == 2 { at.panels.as_chunks::<2>() } else { (&[][..], at.panels) };
         for pair in pairs {
             // SAFETY: passed on to the caller.
             unsafe { self.add_groups(s, pair, inputs, outputs) };
-            for output in &mut outputs {
-                *output = output.wrapping_add(2 * ROW_GROUP);
-            }
+            outputs = outputs.map(|output| output.wrapping_add(2 * ROW_GROUP));
         }
-        if let [last] = rest {
+        for panel in rest {
             // SAFETY: as above.
-            unsafe { self.add_groups(s, std::array::from_ref(last), inputs, outputs) };
+            unsafe { self.add_groups(s, std::array::from_ref(panel), inputs, outputs) };
+            outputs = outputs.map(|output| output.wrapping_add(ROW_GROUP));
         }
         T
     }
@@ -225,7 +252,7 @@ impl<const HALVES: usize, const MINS: bool> Products<'_, HALVES, MINS> {
         for i in 0..at.part_count {
             // SAFETY: a prepared row has all parts that packed rows have.
             let x = unsafe { input_parts(&inputs, at.part + i) };
-            add_part::<S, T, G, HALVES, MINS>(s, panels.each_ref().map(|p| &p[i]), x, &mut sums);
+            self.add_part(s, panels.each_ref().map(|p| &p[i]), x, &mut sums);
         }
         for (g, sums) in sums.iter().enumerate() {
             for t in 0..T {
@@ -235,58 +262,51 @@ impl<const HALVES: usize, const MINS: bool> Products<'_, HALVES, MINS> {
             }
         }
     }
-}
 
-/// As the function of that name for packed parts, for `G` row groups.
-#[inline(always)]
-fn add_part<S: Simd, const T: usize, const G: usize, const HALVES: usize, const MINS: bool>(
-    s: S,
-    parts: [&PanelPart; G],
-    x: [&InputPart; T],
-    sums: &mut [[S::F; T]; G],
-) {
-    let span = WORDS / HALVES;
-    for half in 0..HALVES {
-        let mut dots = [[s.splat_i32(0); T]; G];
-        unrolled!(t < T, {
-            let start = if HALVES == 1 { x[t].start() } else { x[t].half_start(half) };
-            let start = s.signed_start(s.splat_i32(start));
-            unrolled!(g < G, {
-                dots[g][t] = start;
-            });
-        });
-        unrolled!(word < WORDS, {
-            if word / span == half {
-                let mut codes = [s.splat_i32(0); G];
+    /// As the function of that name for packed parts, for `G` row groups.
+    #[inline(always)]
+    fn add_part<S: Simd, const T: usize, const G: usize>(
+        &self,
+        s: S,
+        parts: [&PanelPart; G],
+        x: [&InputPart; T],
+        sums: &mut [[S::F; T]; G],
+    ) {
+        let most = (BITS < 8).then_some(((1_u16 << BITS) - 1) as u8);
+        for half in 0..HALVES {
+            let start =
+                x.map(|x| self.zero_at(if HALVES == 1 { x.start() } else { x.half_start(half) }));
+            let words = parts.map(|part| &part.words);
+            let dots = if HALVES == 1 {
+                s.panel_dots(start, PanelCodes { words, most }, x.map(InputPart::values))
+            } else {
+                let words = words.map(|words| &words.as_chunks::<{ WORDS / 2 }>().0[half]);
+                let x = x.map(|x| &x.values().as_chunks::<{ WORDS / 2 }>().0[half]);
+                s.panel_dots(start, PanelCodes { words, most }, x)
+            };
+            unrolled!(t < T, {
+                let x_scale = s.splat(x[t].scale());
                 unrolled!(g < G, {
-                    codes[g] = s.as_bits(s.load_f32(&parts[g].words[word].0));
+                    let factor = s.mul(s.load_f32(&parts[g].scales[half].0), x_scale);
+                    sums[g][t] = s.fma(factor, s.to_f32(dots[g][t]), sums[g][t]);
                 });
+            });
+            if MINS {
                 unrolled!(t < T, {
-                    let values = i32::from_le_bytes(x[t].values()[word]);
+                    let sum =
+                        if HALVES == 1 { x[t].scaled_sum() } else { x[t].scaled_half_sum(half) };
                     unrolled!(g < G, {
-                        dots[g][t] = s.dot_signed(dots[g][t], codes[g], values);
+                        let minus_min = s.load_f32(&parts[g].minus_mins[half].0);
+                        sums[g][t] = s.fma(minus_min, s.splat(sum), sums[g][t]);
                     });
                 });
-                unrolled!(g < G, {
-                    dots[g] = s.in_order(dots[g]);
-                });
             }
-        });
-        unrolled!(t < T, {
-            let x_scale = s.splat(x[t].scale());
-            unrolled!(g < G, {
-                let factor = s.mul(s.load_f32(&parts[g].scales[half].0), x_scale);
-                sums[g][t] = s.fma(factor, s.to_f32(dots[g][t]), sums[g][t]);
-            });
-        });
-        if MINS {
-            unrolled!(t < T, {
-                let sum = if HALVES == 1 { x[t].scaled_sum() } else { x[t].scaled_half_sum(half) };
-                unrolled!(g < G, {
-                    let minus_min = s.load_f32(&parts[g].minus_mins[half].0);
-                    sums[g][t] = s.fma(minus_min, s.splat(sum), sums[g][t]);
-                });
-            });
         }
+    }
+
+    /// `start`, which moves the zero of codes to 128, so that it moves it to that of the panel.
+    #[inline(always)]
+    fn zero_at(&self, start: i32) -> i32 {
+        if BITS == 8 { start } else { (start >> 7) * self.0.zero }
     }
 }

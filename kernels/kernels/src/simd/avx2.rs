@@ -5,9 +5,10 @@
 //! and size, 128 * 127 * 2 being just inside too. It must give the bits of the portable lanes in
 //! every operation.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Codes, Simd, chained_dots};
+use super::{Codes, Lanes, PanelCodes, Simd, chained_dots};
 use crate::isa::Kernel;
 use crate::tile::unrolled;
 
@@ -28,6 +29,7 @@ impl Avx2 {
     /// # Safety
     /// The CPU must have the features this is compiled for.
     #[target_feature(enable = "avx2,fma,f16c")]
+    #[inline(never)]
     pub(crate) unsafe fn enter<K: Kernel>(kernel: K) -> K::Output {
         kernel.call(Avx2(()))
     }
@@ -38,6 +40,52 @@ macro_rules! both {
     ($intrinsic:ident, $($arg:expr),+) => {
         [$intrinsic($($arg[0]),+), $intrinsic($($arg[1]),+)]
     };
+}
+
+/// Words whose products can be added up in 16 bits: widening sums costs as much as the products.
+#[inline(always)]
+fn run_of(most: Option<u8>) -> usize {
+    let run = most.map_or(1, |most| i32::from(i16::MAX) / (2 * 127 * i32::from(most)));
+    run.max(1) as usize
+}
+
+/// Its argument. Chains that go on from it do so side by side: left alone, the compiler puts one
+/// behind the other, and keeps all codes in memory meanwhile.
+#[inline(always)]
+fn in_order(chain: __m256i) -> __m256i {
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn compiled(mut chain: __m256i) -> __m256i {
+        // SAFETY: no instruction at all.
+        unsafe {
+            asm!("/* {0} */", inout(ymm_reg) chain, options(nomem, nostack, preserves_flags))
+        };
+        chain
+    }
+    // SAFETY: a vector of this type is made only where the features were detected.
+    unsafe { compiled(chain) }
+}
+
+/// Adds to `dots` those of all words, of which `run` may be added up in 16 bits. Not a function that
+/// takes a closure, which would not be compiled for the instructions.
+macro_rules! add_runs {
+    ($s:ident, $dots:ident, $x:expr, $run:expr, $i:ident => $word:expr) => {{
+        let (x, run) = ($x, $run);
+        let mut pairs = [[$s.no_pairs(); 2]; T];
+        unrolled!($i < N, {
+            let [low, high] = $word;
+            let (first, last) = ($i.is_multiple_of(run), ($i + 1).is_multiple_of(run));
+            unrolled!(t < T, {
+                let x = i32::from_le_bytes(x[t][$i]);
+                let products = [$s.products(low, x), $s.products(high, x)];
+                pairs[t] = if first { products } else { $s.add_pairs(pairs[t], products) };
+                pairs[t] = [in_order(pairs[t][0]), in_order(pairs[t][1])];
+                if last || $i + 1 == N {
+                    $dots[t] = $s.add_widened($dots[t], pairs[t]);
+                }
+            });
+        });
+    }};
 }
 
 impl Avx2 {
@@ -55,6 +103,10 @@ impl Avx2 {
             let x = _mm256_sign_epi8(_mm256_set1_epi32(x), weights);
             _mm256_maddubs_epi16(_mm256_abs_epi8(weights), x)
         }
+        fn word(lanes: &Lanes) -> I {
+            let [low, high] = halves(&lanes.0);
+            [_mm256_castps_si256(load_ps(low)), _mm256_castps_si256(load_ps(high))]
+        }
         fn add_pairs(a: I, b: I) -> I {
             both!(_mm256_add_epi16, a, b)
         }
@@ -71,6 +123,13 @@ impl Simd for Avx2 {
     type F = F;
     const TOKENS: usize = 4;
     const FLOAT_TOKENS: usize = 2;
+    const PANEL_TOKENS: usize = 6;
+
+    #[inline(always)]
+    fn apart<K: Kernel>(self, kernel: K) -> K::Output {
+        // SAFETY: this value exists only where the features were detected.
+        unsafe { Self::enter(kernel) }
+    }
 
     #[inline(always)]
     fn dot(self, sum: I, codes: I, x: i32) -> I {
@@ -89,27 +148,42 @@ impl Simd for Avx2 {
         codes: Codes<'_, I, N>,
         x: [&[[u8; 4]; N]; T],
     ) -> [I; T] {
-        // Sums of pairs are added up in 16 bits as long as the greatest code allows, because
-        // widening them costs as much as the product.
-        let run = codes.most.map_or(1, |most| i32::from(i16::MAX) / (2 * 127 * i32::from(most)));
-        if run < 2 {
+        let run = run_of(codes.most);
+        if run == 1 {
             return chained_dots(self, start, codes, x);
         }
-        let run = run as usize;
         let mut dots = start;
-        let mut pairs = [[self.no_pairs(); 2]; T];
-        unrolled!(i < N, {
+        add_runs!(self, dots, x, run, i => codes.words[i]);
+        dots
+    }
+
+    #[inline(always)]
+    fn panel_dots<const N: usize, const T: usize, const G: usize>(
+        self,
+        start: [i32; T],
+        panel: PanelCodes<'_, N, G>,
+        x: [&[[u8; 4]; N]; T],
+    ) -> [[I; T]; G] {
+        let mut all = [[self.splat_i32(0); T]; G];
+        unrolled!(g < G, {
+            let (words, mut dots) = (panel.words[g], all[g]);
+            if panel.most.is_none() {
+                unrolled!(i < N, {
+                    let codes = self.word(&words[i]);
+                    unrolled!(t < T, {
+                        let dot = self.dot_signed(dots[t], codes, i32::from_le_bytes(x[t][i]));
+                        dots[t] = dot.map(in_order);
+                    });
+                });
+            } else {
+                add_runs!(self, dots, x, run_of(panel.most), i => self.word(&words[i]));
+            }
             unrolled!(t < T, {
-                let x = i32::from_le_bytes(x[t][i]);
-                let products = codes.words[i].map(|word| self.products(word, x));
-                let first = i.is_multiple_of(run);
-                pairs[t] = if first { products } else { self.add_pairs(pairs[t], products) };
-                if (i + 1).is_multiple_of(run) || i + 1 == N {
-                    dots[t] = self.add_widened(dots[t], pairs[t]);
-                }
+                let start = if panel.most.is_none() { 0 } else { start[t] };
+                all[g][t] = self.add_i32(dots[t], self.splat_i32(start));
             });
         });
-        dots
+        all
     }
 
     compiled_for! {

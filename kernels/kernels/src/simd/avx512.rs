@@ -6,8 +6,8 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::Simd;
 use super::avx2::sum_256;
+use super::{PanelCodes, Simd};
 use crate::isa::Kernel;
 use crate::tile::unrolled;
 
@@ -34,12 +34,36 @@ impl Avx512 {
     }
 }
 
+/// Its argument. Chains that go on from it do so side by side: left alone, the compiler puts one
+/// behind the other, and each operation then waits for the one before.
+#[inline(always)]
+fn in_order<const T: usize>(chains: [I; T]) -> [I; T] {
+    /// Nothing that a compiler knows.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn compiled(mut chain: I) -> I {
+        // SAFETY: no instruction at all.
+        unsafe {
+            asm!("/* {0} */", inout(zmm_reg) chain, options(nomem, nostack, preserves_flags))
+        };
+        chain
+    }
+    let mut ordered = chains;
+    unrolled!(t < T, {
+        // SAFETY: a vector of this type is made only where the features were detected.
+        ordered[t] = unsafe { compiled(chains[t]) };
+    });
+    ordered
+}
+
 impl Simd for Avx512 {
     type I = I;
     type F = F;
     const TOKENS: usize = 8;
     const FLOAT_TOKENS: usize = 8;
-    const PANELS: bool = true;
+    const PANEL_TOKENS: usize = 6;
+    const PANEL_GROUPS: usize = 2;
+    const ANY_CODES: bool = true;
 
     #[inline(always)]
     fn apart<K: Kernel>(self, kernel: K) -> K::Output {
@@ -48,23 +72,29 @@ impl Simd for Avx512 {
     }
 
     #[inline(always)]
-    fn in_order<const T: usize>(self, chains: [I; T]) -> [I; T] {
-        /// Nothing that a compiler knows.
-        #[target_feature(enable = "avx512f")]
-        #[inline]
-        fn compiled(mut chain: I) -> I {
-            // SAFETY: no instruction at all.
-            unsafe {
-                asm!("/* {0} */", inout(zmm_reg) chain, options(nomem, nostack, preserves_flags))
-            };
-            chain
-        }
-        let mut ordered = chains;
-        unrolled!(t < T, {
-            // SAFETY: this value exists only where the features were detected.
-            ordered[t] = unsafe { compiled(chains[t]) };
+    fn panel_dots<const N: usize, const T: usize, const G: usize>(
+        self,
+        start: [i32; T],
+        panel: PanelCodes<'_, N, G>,
+        x: [&[[u8; 4]; N]; T],
+    ) -> [[I; T]; G] {
+        let mut dots = [start.map(|start| self.splat_i32(start)); G];
+        unrolled!(i < N, {
+            let mut codes = [self.splat_i32(0); G];
+            unrolled!(g < G, {
+                codes[g] = self.as_bits(self.load_f32(&panel.words[g][i].0));
+            });
+            unrolled!(t < T, {
+                let x = i32::from_le_bytes(x[t][i]);
+                unrolled!(g < G, {
+                    dots[g][t] = self.dot_signed(dots[g][t], codes[g], x);
+                });
+            });
+            unrolled!(g < G, {
+                dots[g] = in_order(dots[g]);
+            });
         });
-        ordered
+        dots
     }
 
     compiled_for! {
