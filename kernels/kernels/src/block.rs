@@ -78,7 +78,7 @@ pub(crate) use tq2_0::Tq20;
 use crate::isa::{Isa, Kernel, dispatch};
 use crate::quantize::Quantize;
 use crate::simd::{Codes, Simd};
-use crate::tile::{MatmulTile, PANEL_TOKENS_MIN, PREFETCH_BYTES, ROW_GROUP, Strip, unrolled};
+use crate::tile::{MatmulTile, PREFETCH_BYTES, ROW_GROUP, Strip, unrolled};
 use input::InputPart;
 
 /// Values of a part: what one activation scale covers.
@@ -225,7 +225,7 @@ fn pack_unit<F: BlockFormat>(blocks: &[u8], lane: usize, unit: &mut [u8]) {
 
 impl<F: BlockFormat> Strip for Blocks<F> {
     fn tokens<S: Simd>() -> usize {
-        if S::PANEL_TOKENS > 0 { S::TOKENS.min(PANEL_TOKENS_MIN - 1) } else { S::TOKENS }
+        S::TOKENS.min(S::PANEL_TOKENS_MIN - 1)
     }
 
     fn group_bytes(k: usize) -> usize {
@@ -269,7 +269,7 @@ impl<F: BlockFormat> Strip for Blocks<F> {
 
     #[inline(always)]
     unsafe fn many<S: Simd>(s: S, tile: &MatmulTile, groups: Range<usize>) -> usize {
-        if S::PANEL_TOKENS == 0 {
+        if S::PANEL_TOKENS_MIN == usize::MAX {
             return groups.start;
         }
         // SAFETY: passed on to the caller.

@@ -68,27 +68,6 @@ impl Lanes {
     pub(crate) const ZERO: Lanes = Lanes([0.0; LANES]);
 }
 
-/// [`Simd::dots`], word by word.
-#[inline(always)]
-pub(crate) fn chained_dots<S: Simd, const N: usize, const T: usize>(
-    s: S,
-    start: [S::I; T],
-    codes: Codes<'_, S::I, N>,
-    x: [&[[u8; 4]; N]; T],
-) -> [S::I; T] {
-    let mut dots = start;
-    for (i, word) in codes.words.iter().enumerate() {
-        unrolled!(t < T, {
-            let x = i32::from_le_bytes(x[t][i]);
-            dots[t] = match codes.most {
-                Some(_) => s.dot(dots[t], *word, x),
-                None => s.dot_signed(dots[t], *word, x),
-            };
-        });
-    }
-    dots
-}
-
 /// A value of an implementing type is the proof that the CPU has its instructions, which is why
 /// the methods are safe.
 pub(crate) trait Simd: Copy {
@@ -100,11 +79,9 @@ pub(crate) trait Simd: Copy {
     const TOKENS: usize;
     /// The same for two float accumulators each.
     const FLOAT_TOKENS: usize;
-    /// Most tokens that a panel is multiplied with at a time; 0 where it does not pay to unpack
-    /// weights once for all tokens.
-    const PANEL_TOKENS: usize = 0;
-    /// Most row groups of a panel that are multiplied at a time, for which one load of an input
-    /// serves: 1 or 2.
+    /// Fewest tokens for which it pays to unpack weights once for all of them.
+    const PANEL_TOKENS_MIN: usize = usize::MAX;
+    /// Most row groups that are multiplied with an input at a time: 1 or 2.
     const PANEL_GROUPS: usize = 1;
     /// Whether the dot is as fast for any codes, so that panels of all formats are multiplied alike.
     const ANY_CODES: bool = false;
@@ -150,7 +127,17 @@ pub(crate) trait Simd: Copy {
         codes: Codes<'_, Self::I, N>,
         x: [&[[u8; 4]; N]; T],
     ) -> [Self::I; T] {
-        chained_dots(self, start, codes, x)
+        let mut dots = start;
+        for (i, word) in codes.words.iter().enumerate() {
+            unrolled!(t < T, {
+                let x = i32::from_le_bytes(x[t][i]);
+                dots[t] = match codes.most {
+                    Some(_) => self.dot(dots[t], *word, x),
+                    None => self.dot_signed(dots[t], *word, x),
+                };
+            });
+        }
+        dots
     }
     /// For each row group of a panel and each token `start` and the dots of all words with its `x`.
     #[inline(always)]

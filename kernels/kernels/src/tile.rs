@@ -17,9 +17,6 @@ pub const ROW_GROUP: usize = 16;
 /// Prepared inputs that one pass over the row groups reads: half of a usual second-level cache.
 const PASS_INPUT_BYTES: usize = 768 * 1024;
 
-/// Fewest tokens for which weights are unpacked once for all.
-pub(crate) const PANEL_TOKENS_MIN: usize = 5;
-
 /// How far ahead weights are asked for, in bytes: about the latency of memory times its speed.
 pub(crate) const PREFETCH_BYTES: usize = 4096;
 
@@ -119,7 +116,7 @@ impl<M: Strip> Kernel for Walk<'_, M> {
     fn call<S: Simd>(self, s: S) {
         let tile = self.tile;
         let (mut begin, whole) = (tile.row_begin / ROW_GROUP, tile.row_end / ROW_GROUP);
-        if tile.token_count >= PANEL_TOKENS_MIN {
+        if tile.token_count >= S::PANEL_TOKENS_MIN {
             // SAFETY: `new` had its caller vouch for the tile.
             begin = unsafe { M::many(s, tile, begin..whole) };
         }

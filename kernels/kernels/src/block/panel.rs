@@ -3,9 +3,10 @@
 //! For one token, codes go from memory to the sum as they are packed. For many, taking them apart
 //! costs as much as multiplying them, and inputs no longer fit the nearest cache; so some parts of
 //! some row groups are unpacked to bytes and f32 scales, as large as that cache allows, and every
-//! token is multiplied with them before the next parts are. Only how scales are used tells formats
-//! apart then: the products are compiled once for all of them. Sums wait in the outputs. Each lane
-//! goes through the operations of [`super::add_part`] in their order, so its bits are the same.
+//! token is multiplied with them before the next parts are. Formats then differ in how scales are
+//! used, and on some CPUs in the width of codes, and share the products that are compiled once for
+//! each such kind. Sums wait in the outputs. Each lane goes through the operations of
+//! [`super::add_part`] in their order, so its bits are the same.
 
 use std::cell::UnsafeCell;
 use std::ops::Range;
@@ -186,9 +187,7 @@ impl<const HALVES: usize, const MINS: bool, const BITS: u32> Kernel
             // Each arm takes no more tokens than there are; eight are better as four and four.
             token += match count - token {
                 // SAFETY: see `Products`.
-                6 | 9.. if S::PANEL_TOKENS >= 6 && (BITS < 8 || S::ANY_CODES) => unsafe {
-                    self.add::<S, 6>(s, token)
-                },
+                6 | 9.. if BITS < 8 || S::ANY_CODES => unsafe { self.add::<S, 6>(s, token) },
                 // SAFETY: as above.
                 4.. => unsafe { self.add::<S, 4>(s, token) },
                 // SAFETY: as above.
@@ -212,6 +211,7 @@ impl<const HALVES: usize, const MINS: bool, const BITS: u32> Products<'_, HALVES
         for t in 0..T {
             inputs[t] = at.tile.inputs.wrapping_add((token + t) * at.tile.input_stride);
             outputs[t] = at.tile.output.wrapping_add((token + t) * at.tile.output_stride + at.row);
+            self.prefetch(s, token + T + t);
         }
         let (pairs, rest) =
             if S::PANEL_GROUPS == 2 { at.panels.as_chunks::<2>() } else { (&[][..], at.panels) };
@@ -226,6 +226,21 @@ impl<const HALVES: usize, const MINS: bool, const BITS: u32> Products<'_, HALVES
             outputs = outputs.map(|output| output.wrapping_add(ROW_GROUP));
         }
         T
+    }
+
+    /// Asks for what is read of a token: its rows lie too far apart for the CPU to foresee it.
+    #[inline(always)]
+    fn prefetch<S: Simd>(&self, s: S, token: usize) {
+        let at = self.0;
+        let input = at.tile.inputs.wrapping_add(token * at.tile.input_stride);
+        let first = input.wrapping_add(at.part * size_of::<InputPart>());
+        for line in (0..at.part_count * size_of::<InputPart>()).step_by(64) {
+            s.prefetch(first.wrapping_add(line));
+        }
+        let output = at.tile.output.wrapping_add(token * at.tile.output_stride + at.row);
+        for group in 0..at.panels.len() {
+            s.prefetch(output.wrapping_add(group * ROW_GROUP).cast());
+        }
     }
 
     /// # Safety

@@ -8,7 +8,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::{Codes, Lanes, PanelCodes, Simd, chained_dots};
+use super::{Codes, Lanes, PanelCodes, Simd};
 use crate::isa::Kernel;
 use crate::tile::unrolled;
 
@@ -88,6 +88,20 @@ macro_rules! add_runs {
     }};
 }
 
+/// As `add_runs`, for any codes.
+macro_rules! add_signed {
+    ($s:ident, $dots:ident, $x:expr, $i:ident => $word:expr) => {{
+        let x = $x;
+        unrolled!($i < N, {
+            let codes = $word;
+            unrolled!(t < T, {
+                let [low, high] = $s.dot_signed($dots[t], codes, i32::from_le_bytes(x[t][$i]));
+                $dots[t] = [in_order(low), in_order(high)];
+            });
+        });
+    }};
+}
+
 impl Avx2 {
     compiled_for! {
         "avx2";
@@ -123,7 +137,7 @@ impl Simd for Avx2 {
     type F = F;
     const TOKENS: usize = 4;
     const FLOAT_TOKENS: usize = 2;
-    const PANEL_TOKENS: usize = 6;
+    const PANEL_TOKENS_MIN: usize = 16;
 
     #[inline(always)]
     fn apart<K: Kernel>(self, kernel: K) -> K::Output {
@@ -148,12 +162,12 @@ impl Simd for Avx2 {
         codes: Codes<'_, I, N>,
         x: [&[[u8; 4]; N]; T],
     ) -> [I; T] {
-        let run = run_of(codes.most);
-        if run == 1 {
-            return chained_dots(self, start, codes, x);
-        }
         let mut dots = start;
-        add_runs!(self, dots, x, run, i => codes.words[i]);
+        if codes.most.is_some() {
+            add_runs!(self, dots, x, run_of(codes.most), i => codes.words[i]);
+        } else {
+            add_signed!(self, dots, x, i => codes.words[i]);
+        }
         dots
     }
 
@@ -168,13 +182,7 @@ impl Simd for Avx2 {
         unrolled!(g < G, {
             let (words, mut dots) = (panel.words[g], all[g]);
             if panel.most.is_none() {
-                unrolled!(i < N, {
-                    let codes = self.word(&words[i]);
-                    unrolled!(t < T, {
-                        let dot = self.dot_signed(dots[t], codes, i32::from_le_bytes(x[t][i]));
-                        dots[t] = dot.map(in_order);
-                    });
-                });
+                add_signed!(self, dots, x, i => self.word(&words[i]));
             } else {
                 add_runs!(self, dots, x, run_of(panel.most), i => self.word(&words[i]));
             }

@@ -61,7 +61,7 @@ impl Simd for Avx512 {
     type F = F;
     const TOKENS: usize = 8;
     const FLOAT_TOKENS: usize = 8;
-    const PANEL_TOKENS: usize = 6;
+    const PANEL_TOKENS_MIN: usize = 5;
     const PANEL_GROUPS: usize = 2;
     const ANY_CODES: bool = true;
 

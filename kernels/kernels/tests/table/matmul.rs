@@ -133,7 +133,7 @@ fn a_token_has_the_same_bits_in_every_batch() {
     for case in cases() {
         for isa in Isa::available() {
             let expected = bits(&case.run(isa, 0..ROWS, TOKENS));
-            for tokens in (1..10).chain([15, 31, 32]) {
+            for tokens in (1..20).chain([31, 32]) {
                 let output = bits(&case.run(isa, 0..ROWS, tokens));
                 assert!(output == expected[..tokens * ROWS], "{}, {tokens}", case.name(isa));
             }
