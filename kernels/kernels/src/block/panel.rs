@@ -211,7 +211,6 @@ impl<const HALVES: usize, const MINS: bool, const BITS: u32> Products<'_, HALVES
         for t in 0..T {
             inputs[t] = at.tile.inputs.wrapping_add((token + t) * at.tile.input_stride);
             outputs[t] = at.tile.output.wrapping_add((token + t) * at.tile.output_stride + at.row);
-            self.prefetch(s, token + T + t);
         }
         let (pairs, rest) =
             if S::PANEL_GROUPS == 2 { at.panels.as_chunks::<2>() } else { (&[][..], at.panels) };
@@ -226,21 +225,6 @@ impl<const HALVES: usize, const MINS: bool, const BITS: u32> Products<'_, HALVES
             outputs = outputs.map(|output| output.wrapping_add(ROW_GROUP));
         }
         T
-    }
-
-    /// Asks for what is read of a token: its rows lie too far apart for the CPU to foresee it.
-    #[inline(always)]
-    fn prefetch<S: Simd>(&self, s: S, token: usize) {
-        let at = self.0;
-        let input = at.tile.inputs.wrapping_add(token * at.tile.input_stride);
-        let first = input.wrapping_add(at.part * size_of::<InputPart>());
-        for line in (0..at.part_count * size_of::<InputPart>()).step_by(64) {
-            s.prefetch(first.wrapping_add(line));
-        }
-        let output = at.tile.output.wrapping_add(token * at.tile.output_stride + at.row);
-        for group in 0..at.panels.len() {
-            s.prefetch(output.wrapping_add(group * ROW_GROUP).cast());
-        }
     }
 
     /// # Safety
@@ -288,7 +272,7 @@ impl<const HALVES: usize, const MINS: bool, const BITS: u32> Products<'_, HALVES
         sums: &mut [[S::F; T]; G],
     ) {
         let most = (BITS < 8).then_some(((1_u16 << BITS) - 1) as u8);
-        for half in 0..HALVES {
+        unrolled!(half < HALVES, {
             let start =
                 x.map(|x| self.zero_at(if HALVES == 1 { x.start() } else { x.half_start(half) }));
             let words = parts.map(|part| &part.words);
@@ -316,7 +300,7 @@ impl<const HALVES: usize, const MINS: bool, const BITS: u32> Products<'_, HALVES
                     });
                 });
             }
-        }
+        });
     }
 
     /// `start`, which moves the zero of codes to 128, so that it moves it to that of the panel.
