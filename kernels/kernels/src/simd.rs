@@ -23,6 +23,29 @@ macro_rules! compiled_for {
     )*};
 }
 
+/// Defines `in_order` for a vector, which answers its argument. Chains that go on from it do so side
+/// by side: left alone, the compiler puts one behind the other, so that each operation waits for the
+/// one before, or all codes for their turn in memory.
+#[cfg(target_arch = "x86_64")]
+macro_rules! in_order_of {
+    ($features:tt, $register:ident, $vector:ty) => {
+        #[inline(always)]
+        fn in_order(chain: $vector) -> $vector {
+            #[target_feature(enable = $features)]
+            #[inline]
+            fn compiled(mut chain: $vector) -> $vector {
+                // SAFETY: no instruction at all, and nothing that a compiler knows.
+                unsafe {
+                    asm!("/* {0} */", inout($register) chain, options(nomem, nostack, preserves_flags));
+                }
+                chain
+            }
+            // SAFETY: a vector of this type is made only where the features were detected.
+            unsafe { compiled(chain) }
+        }
+    };
+}
+
 mod portable;
 pub(crate) use portable::Portable;
 

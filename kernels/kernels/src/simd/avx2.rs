@@ -49,22 +49,7 @@ fn run_of(most: Option<u8>) -> usize {
     run.max(1) as usize
 }
 
-/// Its argument. Chains that go on from it do so side by side: left alone, the compiler puts one
-/// behind the other, and keeps all codes in memory meanwhile.
-#[inline(always)]
-fn in_order(chain: __m256i) -> __m256i {
-    #[target_feature(enable = "avx2")]
-    #[inline]
-    fn compiled(mut chain: __m256i) -> __m256i {
-        // SAFETY: no instruction at all.
-        unsafe {
-            asm!("/* {0} */", inout(ymm_reg) chain, options(nomem, nostack, preserves_flags))
-        };
-        chain
-    }
-    // SAFETY: a vector of this type is made only where the features were detected.
-    unsafe { compiled(chain) }
-}
+in_order_of!("avx2", ymm_reg, __m256i);
 
 /// Adds to `dots` those of all words, of which `run` may be added up in 16 bits. Not a function that
 /// takes a closure, which would not be compiled for the instructions.

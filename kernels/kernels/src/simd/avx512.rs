@@ -34,27 +34,7 @@ impl Avx512 {
     }
 }
 
-/// Its argument. Chains that go on from it do so side by side: left alone, the compiler puts one
-/// behind the other, and each operation then waits for the one before.
-#[inline(always)]
-fn in_order<const T: usize>(chains: [I; T]) -> [I; T] {
-    /// Nothing that a compiler knows.
-    #[target_feature(enable = "avx512f")]
-    #[inline]
-    fn compiled(mut chain: I) -> I {
-        // SAFETY: no instruction at all.
-        unsafe {
-            asm!("/* {0} */", inout(zmm_reg) chain, options(nomem, nostack, preserves_flags))
-        };
-        chain
-    }
-    let mut ordered = chains;
-    unrolled!(t < T, {
-        // SAFETY: a vector of this type is made only where the features were detected.
-        ordered[t] = unsafe { compiled(chains[t]) };
-    });
-    ordered
-}
+in_order_of!("avx512f", zmm_reg, __m512i);
 
 impl Simd for Avx512 {
     type I = I;
@@ -91,7 +71,9 @@ impl Simd for Avx512 {
                 });
             });
             unrolled!(g < G, {
-                dots[g] = in_order(dots[g]);
+                unrolled!(t < T, {
+                    dots[g][t] = in_order(dots[g][t]);
+                });
             });
         });
         dots
