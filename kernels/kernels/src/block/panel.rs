@@ -272,7 +272,7 @@ impl<const HALVES: usize, const MINS: bool, const BITS: u32> Products<'_, HALVES
         sums: &mut [[S::F; T]; G],
     ) {
         let most = (BITS < 8).then_some(((1_u16 << BITS) - 1) as u8);
-        unrolled!(half < HALVES, {
+        for half in 0..HALVES {
             let start =
                 x.map(|x| self.zero_at(if HALVES == 1 { x.start() } else { x.half_start(half) }));
             let words = parts.map(|part| &part.words);
@@ -300,7 +300,7 @@ impl<const HALVES: usize, const MINS: bool, const BITS: u32> Products<'_, HALVES
                     });
                 });
             }
-        });
+        }
     }
 
     /// `start`, which moves the zero of codes to 128, so that it moves it to that of the panel.
